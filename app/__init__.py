@@ -1,0 +1,1 @@
+"""The mbo-koppelpunt hub: statuses of applications in, changes out."""
