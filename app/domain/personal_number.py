@@ -1,0 +1,70 @@
+"""Personal numbers: checked, never shown. A BSN, or the onderwijsnummer of a student without one."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass, field
+
+from stdnum.exceptions import ValidationError
+from stdnum.nl import bsn, onderwijsnummer
+
+_MASK = "PersonalNumber(*********)"
+_SHORTEST = 8  # a BSN that is written without its leading zero
+_LENGTH = 9
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class PersonalNumber:
+    """What a caller sent as a personal number, right or wrong; its text form is a mask."""
+
+    _raw: object
+
+    def __repr__(self) -> str:
+        return _MASK
+
+    __str__ = __repr__
+
+    def digits(self) -> str | None:
+        """Return the nine digits, or None when this is no BSN and no onderwijsnummer.
+
+        Only ASCII digits count, and no separators: two spellings of one number would be two contents.
+        """
+        raw = self._raw
+        if not isinstance(raw, str) or not raw.isascii() or not raw.isdigit():
+            return None
+        if not _SHORTEST <= len(raw) <= _LENGTH:
+            return None
+        number = raw.zfill(_LENGTH)
+        for kind in (bsn, onderwijsnummer):
+            try:
+                return str(kind.validate(number))
+            except ValidationError:
+                continue
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyChain:
+    """The secret keys behind the pseudonyms, oldest first; see `SECURITY.md` for their file.
+
+    A rotation adds a key: the new pseudonym is the HMAC of the old one, since the number is not kept.
+    """
+
+    pseudonym_keys: tuple[bytes, ...] = field(repr=False)
+    digest_key: bytes = field(repr=False)
+
+    @property
+    def version(self) -> int:
+        """How many keys a pseudonym has been through."""
+        return len(self.pseudonym_keys)
+
+    def pseudonym(self, digits: str) -> bytes:
+        """Return the 32 bytes by which a student is known."""
+        value = digits.encode()
+        for key in self.pseudonym_keys:
+            value = hmac.digest(key, value, "sha256")
+        return value
+
+    def digest(self, content: str) -> bytes:
+        """Return the 32 bytes that tell whether two messages say the same."""
+        return hmac.digest(self.digest_key, content.encode("utf-8", "surrogatepass"), "sha256")

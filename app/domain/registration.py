@@ -1,0 +1,267 @@
+"""A registration and what messages do to it. Pure: every rule of judging that needs the present state.
+
+Source of the rules: the ministerial regulation on the statuses, and the agreements of the chain as laid
+down in `ARCHITECTURE.md`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from app.domain import codes
+from app.domain.codes import LearningPath, Status, StatusSource
+from app.domain.status_message import Correction, CorrectionKind, Finding, Outcome, Refusal, StatusMessage
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+# The steps that the published figures of 2024 show, and those that the words of the statuses imply.
+USUAL_STEPS = frozenset(
+    {
+        (Status.RECEIVED, Status.OFFERED),
+        (Status.RECEIVED, Status.ENROLLED),
+        (Status.RECEIVED, Status.WITHDRAWN),
+        (Status.RECEIVED, Status.REJECTED),
+        (Status.OFFERED, Status.RECEIVED),
+        (Status.OFFERED, Status.ENROLLED),
+        (Status.OFFERED, Status.WITHDRAWN),
+        (Status.OFFERED, Status.REJECTED),
+        (Status.ENROLLED, Status.RECEIVED),
+        (Status.ENROLLED, Status.OFFERED),
+        (Status.ENROLLED, Status.WITHDRAWN),
+        (Status.WITHDRAWN, Status.RECEIVED),
+    }
+)
+
+
+class ChangeKind(StrEnum):
+    """What a change is about. OUTDATED stands in the history only and has no effect."""
+
+    STATUS = "STATUS"
+    DATA = "DATA"
+    CORRECTED = "CORRECTED"
+    ANNULLED = "ANNULLED"
+    HIDDEN = "HIDDEN"
+    OUTDATED = "OUTDATED"
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """One student's application for one programme at one institution for one school year.
+
+    `id` is the hub's own key and `public_id` the one that clients see; `effective_at` is the greatest
+    least(occurredAt, recordedAt) that was accepted; `reported_by` are the organisations that sent about it.
+    """
+
+    id: int
+    public_id: UUID
+    application_id: str
+    student_id: int
+    brin: str
+    programme_code: str
+    learning_path: LearningPath
+    school_year: int
+    programme_year: int
+    status: Status
+    status_since: datetime
+    status_source: StatusSource
+    effective_at: datetime
+    last_confirmed_at: datetime
+    annulled_by: int | None
+    reported_by: tuple[int, ...]
+    region: str | None = None
+    reference: str | None = None
+
+    def seen_as(self, reference: str) -> Registration:
+        """Return this registration as the follower sees it who knows the student by `reference`."""
+        return replace(self, reference=reference)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a message did, to be recorded and, unless OUTDATED, to be pushed.
+
+    `student_id` is the student whose followers hear of it.
+    """
+
+    kind: ChangeKind
+    student_id: int
+    status: Status
+    previous_status: Status | None
+    learning_path: LearningPath
+    source: StatusSource
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sent a message, and when the hub got it."""
+
+    organisation_id: int
+    source: StatusSource
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The outcome of one message: the registration after it and the changes that it made, in order."""
+
+    outcome: Outcome
+    registration: Registration | None
+    changes: tuple[Change, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    code: Refusal | None = None
+
+
+def refused(code: Refusal) -> Judgement:
+    """Return the judgement of a message that has no effect at all."""
+    return Judgement(Outcome.REFUSED, None, code=code)
+
+
+def judge_first(created: Registration, message: StatusMessage, sender: Sender) -> Judgement:
+    """Judge the message that made this registration: always accepted, whatever its status and time."""
+    change = _change(ChangeKind.STATUS, created, None, message.occurred_at, sender)
+    return Judgement(Outcome.ACCEPTED, created, (change,), _lateness(message.occurred_at, sender))
+
+
+def judge(current: Registration, message: StatusMessage, student_id: int, sender: Sender) -> Judgement:
+    """Judge a message about a registration that the hub knows."""
+    if current.brin != message.brin:
+        return refused(Refusal.OTHER_INSTITUTION)
+    if current.student_id != student_id:
+        return refused(Refusal.OTHER_STUDENT)
+    late = _lateness(message.occurred_at, sender)
+    heard = _heard(current, sender)
+    effective_at = min(message.occurred_at, sender.recorded_at)
+    if effective_at < current.effective_at:
+        outdated = replace(heard, last_confirmed_at=current.last_confirmed_at)
+        change = Change(
+            ChangeKind.OUTDATED,
+            current.student_id,
+            message.status,
+            None,
+            message.learning_path,
+            sender.source,
+            message.occurred_at,
+        )
+        return Judgement(Outcome.OUTDATED, outdated, (change,), late)
+    if (
+        sender.source is StatusSource.CAMBO
+        and message.status is Status.WITHDRAWN
+        and current.status is Status.ENROLLED
+        and current.annulled_by is None
+    ):
+        return refused(Refusal.ALREADY_ENROLLED)
+    return _accepted(replace(heard, effective_at=effective_at), message, sender, late)
+
+
+def _accepted(
+    current: Registration, message: StatusMessage, sender: Sender, findings: tuple[Finding, ...]
+) -> Judgement:
+    same_status = current.status is message.status and current.annulled_by is None
+    same_data = (
+        current.programme_code == message.programme_code
+        and current.learning_path is message.learning_path
+        and current.school_year == message.school_year
+        and current.programme_year == message.programme_year
+    )
+    if same_status and same_data:
+        return Judgement(Outcome.ACCEPTED, current, (), (*findings, Finding.CONFIRMS_CURRENT))
+    after = replace(
+        current,
+        programme_code=message.programme_code,
+        learning_path=message.learning_path,
+        school_year=message.school_year,
+        programme_year=message.programme_year,
+        annulled_by=None,
+    )
+    if same_status:
+        change = _change(ChangeKind.DATA, after, current.status, message.occurred_at, sender)
+        return Judgement(Outcome.ACCEPTED, after, (change,), findings)
+    after = replace(
+        after, status=message.status, status_since=message.occurred_at, status_source=sender.source
+    )
+    change = _change(ChangeKind.STATUS, after, current.status, message.occurred_at, sender)
+    if current.status is not after.status and (current.status, after.status) not in USUAL_STEPS:
+        findings = (*findings, Finding.UNUSUAL_STEP)
+    return Judgement(Outcome.ACCEPTED, after, (change,), findings)
+
+
+def correct(
+    current: Registration | None, correction: Correction, student_id: int | None, sender: Sender
+) -> Judgement:
+    """Judge a correction. It needs a registration of that institution, and wins over time."""
+    if current is None:
+        return refused(Refusal.UNKNOWN_REGISTRATION)
+    if current.brin != correction.brin:
+        return refused(Refusal.OTHER_INSTITUTION)
+    heard = _heard(current, sender)
+    if correction.kind is CorrectionKind.ANNUL:
+        return _annul(heard, sender)
+    if correction.kind is CorrectionKind.REPLACE_STUDENT and student_id is not None:
+        return _replace_student(heard, student_id, sender)
+    return _replace_status(heard, correction, sender)
+
+
+def _annul(current: Registration, sender: Sender) -> Judgement:
+    if current.annulled_by is not None:
+        return Judgement(Outcome.ACCEPTED, current, (), (Finding.CONFIRMS_CURRENT,))
+    after = replace(
+        current,
+        annulled_by=sender.organisation_id,
+        effective_at=max(current.effective_at, sender.recorded_at),
+    )
+    change = _change(ChangeKind.ANNULLED, after, current.status, sender.recorded_at, sender)
+    return Judgement(Outcome.ACCEPTED, after, (change,))
+
+
+def _replace_student(current: Registration, student_id: int, sender: Sender) -> Judgement:
+    """For the followers of the wrong student the registration ends, for those of the right one it comes."""
+    if current.student_id == student_id:
+        return Judgement(Outcome.ACCEPTED, current, (), (Finding.CONFIRMS_CURRENT,))
+    after = replace(current, student_id=student_id)
+    lost = _change(ChangeKind.ANNULLED, current, current.status, sender.recorded_at, sender)
+    found = _change(ChangeKind.CORRECTED, after, current.status, sender.recorded_at, sender)
+    return Judgement(Outcome.ACCEPTED, after, (lost, found))
+
+
+def _replace_status(current: Registration, correction: Correction, sender: Sender) -> Judgement:
+    status = correction.status or current.status
+    occurred_at = correction.occurred_at or current.status_since
+    same = current.status is status and current.status_since == occurred_at
+    if same and current.annulled_by is None:
+        return Judgement(Outcome.ACCEPTED, current, (), (Finding.CONFIRMS_CURRENT,))
+    after = replace(
+        current,
+        status=status,
+        status_since=occurred_at,
+        status_source=sender.source,
+        effective_at=max(current.effective_at, min(occurred_at, sender.recorded_at)),
+        annulled_by=None,
+    )
+    change = _change(ChangeKind.CORRECTED, after, current.status, occurred_at, sender)
+    return Judgement(Outcome.ACCEPTED, after, (change,), _lateness(occurred_at, sender))
+
+
+def _heard(current: Registration, sender: Sender) -> Registration:
+    known = current.reported_by
+    if sender.organisation_id not in known:
+        known = (*known, sender.organisation_id)
+    return replace(
+        current, last_confirmed_at=max(current.last_confirmed_at, sender.recorded_at), reported_by=known
+    )
+
+
+def _lateness(occurred_at: datetime, sender: Sender) -> tuple[Finding, ...]:
+    return (Finding.LATE,) if sender.recorded_at - occurred_at > codes.LATE_AFTER else ()
+
+
+def _change(
+    kind: ChangeKind, after: Registration, previous: Status | None, occurred_at: datetime, sender: Sender
+) -> Change:
+    return Change(
+        kind, after.student_id, after.status, previous, after.learning_path, sender.source, occurred_at
+    )
