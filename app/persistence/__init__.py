@@ -1,0 +1,1 @@
+"""Every SQL statement. Rows never leave this floor."""

@@ -1,0 +1,124 @@
+"""The way into PostgreSQL: a pool of asyncpg for the paths of every day, SQLModel sessions for the rest."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import asyncpg
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.domain.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+_ACQUIRE_SECONDS = 10
+_SERVER_SETTINGS = {
+    "application_name": "koppelpunt",
+    "jit": "off",
+    "statement_timeout": "30s",
+    "idle_in_transaction_session_timeout": "30s",
+}
+
+# What says that PostgreSQL, and not the request, is at fault.
+UNAVAILABLE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.QueryCanceledError,
+    asyncpg.DiskFullError,
+    asyncpg.ReadOnlySQLTransactionError,
+    OSError,
+    TimeoutError,
+)
+
+
+class _Connection(asyncpg.Connection):
+    """A connection that holds no session state, so that its return to the pool costs no round trip."""
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
+def plain_url(url: str) -> str:
+    """Return the address as asyncpg takes it."""
+    return "postgresql://" + url.split("://", 1)[1]
+
+
+def sqlalchemy_url(url: str) -> URL:
+    """Return the address as SQLAlchemy takes it."""
+    return make_url(url).set(drivername="postgresql+asyncpg")
+
+
+class Database:
+    """One database: `connection()` for reads and raw SQL, `session()` for SQLModel."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.url = plain_url(url)
+        self._pool_size = pool_size
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self.engine: AsyncEngine = create_async_engine(
+            sqlalchemy_url(url), pool_size=2, max_overflow=3, pool_pre_ping=True, hide_parameters=True
+        )
+
+    async def open(self) -> None:
+        """Connect; raise UnavailableError when there is no server."""
+        try:
+            self._pool = await asyncpg.create_pool(
+                self.url,
+                min_size=1,
+                max_size=self._pool_size,
+                connection_class=_Connection,
+                server_settings=_SERVER_SETTINGS,
+                command_timeout=35,
+                max_inactive_connection_lifetime=600,
+            )
+        except UNAVAILABLE as error:
+            raise UnavailableError from error
+
+    async def close(self) -> None:
+        """Close every connection; what runs gets ten seconds."""
+        await self.engine.dispose()
+        if self._pool is not None:
+            try:
+                await asyncio.wait_for(self._pool.close(), 10)
+            except TimeoutError:
+                self._pool.terminate()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+        """Lend a connection without a transaction; a lost server becomes UnavailableError."""
+        if self._pool is None:
+            raise UnavailableError
+        try:
+            async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
+                yield connection  # type: ignore[misc]
+        except UNAVAILABLE as error:
+            raise UnavailableError from error
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncSession]:
+        """Lend a SQLModel session that does not commit by itself."""
+        try:
+            async with AsyncSession(self.engine, expire_on_commit=False) as session:
+                yield session
+        except UNAVAILABLE as error:
+            raise UnavailableError from error
+        except DBAPIError as error:
+            if error.connection_invalidated or isinstance(error.orig, UNAVAILABLE):
+                raise UnavailableError from error
+            raise
+
+    async def dedicated(self, **server_settings: str) -> asyncpg.Connection[asyncpg.Record]:
+        """Open a connection outside the pool, for locks and listening; the caller closes it."""
+        return await asyncpg.connect(
+            self.url, timeout=5, command_timeout=5, server_settings={**_SERVER_SETTINGS, **server_settings}
+        )

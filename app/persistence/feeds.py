@@ -1,0 +1,256 @@
+"""Feeds: their positions, their entries as a receiver may see them, and the numbering of what is pending.
+
+How and why: `ARCHITECTURE.md`, "The way of a change".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.domain.codes import Status, StatusSource
+from app.domain.feed import FeedPosition, StatusChange
+from app.domain.registration import ChangeKind
+from app.persistence.registrations import COLUMN_COUNT, COLUMNS, registration_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import date, datetime
+
+    import asyncpg
+
+_POSITION = "select last_number, expired_number, last_at from feed where organisation_id = $1"
+_ENSURE = """
+insert into feed (organisation_id, complete, last_number, expired_number, acknowledged_number)
+values ($1, $2, 0, 0, 0) on conflict (organisation_id) do nothing
+"""
+# On the organisation, not on its feed: numbering must never wait for a follow.
+_LOCK = "select 1 from organisation where id = $1 for no key update"
+_ACKNOWLEDGE = """
+update feed set acknowledged_number = greatest(acknowledged_number, $2),
+                acknowledged_at = case when $2 > acknowledged_number then $3 else acknowledged_at end
+where organisation_id = $1
+returning acknowledged_number
+"""
+
+# Of one feed, in the order of its numbers: what is left has no hole, and the mark says where it begins.
+_EXPIRE = """
+with due as (
+  select organisation_id, number from feed_entry e
+  where organisation_id = (
+    select f.organisation_id from feed f
+    where exists (select 1 from feed_entry o where o.organisation_id = f.organisation_id
+                  and o.number = f.expired_number + 1 and o.numbered_at < $1)
+    limit 1)
+  and number <= (select expired_number from feed f where f.organisation_id = e.organisation_id) + 1000
+  and numbered_at < $1
+),
+gone as (delete from feed_entry where (organisation_id, number) in (select * from due)
+         returning organisation_id, number),
+moved as (
+  update feed set expired_number = g.number
+  from (select organisation_id, max(number) as number from gone group by organisation_id) g
+  where feed.organisation_id = g.organisation_id
+)
+select count(*) from gone
+"""
+
+_ENTRY = f"""
+select {COLUMNS},
+       e.organisation_id, e.number, e.batch, e.numbered_at, s.kind, s.status, s.previous_status, s.source,
+       s.occurred_at, s.recorded_at, f.reference, e.follow_id is null as complete,
+       r.student_id is not distinct from s.student_id as same_student,
+       s.id is not null and (
+         e.follow_id is null
+         or (f.ended_at is null and f.until >= $1 and ($2 or s.learning_path <> 'VAVO'))
+       ) as visible
+from feed_entry e
+left join status_event s on s.id = e.event_id
+left join registration r on r.id = s.registration_id
+left join follow f on f.id = e.follow_id
+"""
+_PAGE = f"{_ENTRY} where e.organisation_id = $3 and e.number > $4 order by e.number limit $5"
+_OF_BATCHES = f"""
+{_ENTRY} where e.batch > $3 and e.organisation_id = any($4::bigint[])
+order by e.batch, e.organisation_id, e.number limit $5
+"""
+_LAST_BATCH = "select coalesce(max(batch), 0) from feed_entry"
+
+# One statement numbers a batch for all receivers, in the order of the event ids.
+_NUMBER = """
+with taken as (
+  delete from pending_event where event_id in (
+    select event_id from pending_event where event_id > $1 order by event_id limit $2)
+  returning event_id
+),
+batch as materialized (select nextval('feed_batch_seq') as batch where exists (select 1 from taken)),
+entries as materialized (
+  select wanted.organisation_id, wanted.event_id, wanted.follow_id,
+         row_number() over (partition by wanted.organisation_id order by wanted.event_id) as step
+  from (
+    select f.organisation_id, s.id as event_id, f.id as follow_id
+    from taken t join status_event s on s.id = t.event_id
+    join follow f on f.student_id = s.student_id and f.ended_at is null and f.until >= $3
+    where $4 or s.learning_path <> 'VAVO'
+    union all
+    select fd.organisation_id, t.event_id, null
+    from taken t cross join feed fd where fd.complete
+  ) wanted
+),
+moved as (
+  update feed set last_number = last_number + c.steps, last_at = $5
+  from (select organisation_id, max(step) as steps from entries group by organisation_id) c
+  where feed.organisation_id = c.organisation_id
+  returning feed.organisation_id, feed.last_number - c.steps as base
+),
+added as (
+  insert into feed_entry (organisation_id, number, batch, event_id, follow_id, numbered_at)
+  select e.organisation_id, m.base + e.step, b.batch, e.event_id, e.follow_id, $5
+  from entries e join moved m using (organisation_id) cross join batch b
+  returning 1
+)
+select (select count(*) from taken) as events, (select count(*) from added) as entries,
+       (select max(event_id) from taken) as last_event
+"""
+_HORIZON = "select last_value from status_event_id_seq"
+_XMAX = "select pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+_XMIN = "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+_ANY_BETWEEN = "select exists (select 1 from pending_event where event_id > $1 and event_id <= $2)"
+_OLDEST_PENDING = """
+select s.recorded_at from pending_event p join status_event s on s.id = p.event_id order by p.event_id limit 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A change on its way to one receiver, with the batch that brought it."""
+
+    organisation_id: int
+    batch: int
+    change: StatusChange
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """What one round of numbering did."""
+
+    events: int
+    entries: int
+
+
+class Feeds:
+    """Feeds in one transaction."""
+
+    def __init__(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        self._connection = connection
+
+    async def ensure(self, organisation_id: int, *, complete: bool) -> None:
+        """Make the feed of an organisation unless it has one."""
+        await self._connection.execute(_ENSURE, organisation_id, complete)
+
+    async def lock(self, organisation_id: int) -> None:
+        """Queue up with everybody else who changes the follows of this organisation."""
+        await self._connection.execute(_LOCK, organisation_id)
+
+    async def position(self, organisation_id: int) -> FeedPosition | None:
+        """Return where a feed stands, or None when the organisation has none."""
+        row = await self._connection.fetchrow(_POSITION, organisation_id)
+        if row is None:
+            return None
+        return FeedPosition(row["last_number"], row["expired_number"] + 1, row["last_at"])
+
+    async def acknowledge(self, organisation_id: int, number: int, now: datetime) -> int:
+        """Record that a receiver has everything up to a number; it never goes back. Return what stands."""
+        return int(await self._connection.fetchval(_ACKNOWLEDGE, organisation_id, number, now))
+
+    async def page(
+        self, organisation_id: int, after: int, size: int, today: date, *, vavo: bool
+    ) -> list[StatusChange]:
+        """Return up to `size` changes after a number, with the rights of this moment."""
+        rows = await self._connection.fetch(_PAGE, today, vavo, organisation_id, after, size)
+        return [_change_of(row) for row in rows]
+
+    async def after_batch(
+        self, batch: int, receivers: Collection[int], size: int, today: date, *, vavo: bool
+    ) -> list[Delivery]:
+        """Return what newer batches hold for these receivers, oldest batch first."""
+        rows = await self._connection.fetch(_OF_BATCHES, today, vavo, batch, list(receivers), size)
+        return [Delivery(row[COLUMN_COUNT], row[COLUMN_COUNT + 2], _change_of(row)) for row in rows]
+
+    async def expire(self, before: datetime) -> int:
+        """Remove a bite of the entries of one feed that are older; return how many."""
+        return int(await self._connection.fetchval(_EXPIRE, before) or 0)
+
+    async def oldest_pending(self) -> datetime | None:
+        """Return when the oldest event that waits for its numbers was recorded."""
+        at: datetime | None = await self._connection.fetchval(_OLDEST_PENDING)
+        return at
+
+    async def last_batch(self) -> int:
+        """Return the number of the newest batch of entries, 0 when there is none."""
+        return int(await self._connection.fetchval(_LAST_BATCH))
+
+
+def _change_of(row: asyncpg.Record) -> StatusChange:
+    (
+        organisation_id,
+        number,
+        _batch,
+        numbered_at,
+        kind_name,
+        status,
+        previous_status,
+        source,
+        occurred_at,
+        recorded_at,
+        reference,
+        complete,
+        same_student,
+        visible,
+    ) = row[COLUMN_COUNT:]
+    at = recorded_at or numbered_at
+    if not visible:
+        return StatusChange(number, ChangeKind.HIDDEN, at)
+    kind = ChangeKind(kind_name)
+    if not (same_student or complete or kind is ChangeKind.ANNULLED):
+        # The registration turned out to be somebody else's: what was said of it is not this student's.
+        return StatusChange(number, ChangeKind.HIDDEN, at)
+    registration = registration_of(row, reference)
+    shown = (same_student or complete) and registration.annulled_by in {None, organisation_id}
+    return StatusChange(
+        number,
+        kind,
+        at,
+        reference,
+        registration.application_id,
+        registration if shown else None,
+        Status(status),
+        None if previous_status is None else Status(previous_status),
+        StatusSource(source),
+        occurred_at,
+    )
+
+
+class PendingEvents:
+    """Numbering, on the dispatcher's own connection inside its own transaction."""
+
+    def __init__(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        self._connection = connection
+
+    async def number(self, low: int, size: int, today: date, now: datetime, *, vavo: bool) -> Numbered:
+        """Give numbers to up to `size` pending events above `low`, for all receivers at once."""
+        row = await self._connection.fetchrow(_NUMBER, low, size, today, vavo, now)
+        return Numbered(0, 0) if row is None else Numbered(row["events"], row["entries"])
+
+    async def newest_event(self) -> tuple[int, int]:
+        """Return the newest id that was drawn, and the transaction before which its drawer began."""
+        newest = int(await self._connection.fetchval(_HORIZON))
+        return newest, int(await self._connection.fetchval(_XMAX))
+
+    async def oldest_writer(self) -> int:
+        """Return the oldest transaction that still writes."""
+        return int(await self._connection.fetchval(_XMIN))
+
+    async def any_between(self, low: int, high: int) -> bool:
+        """Tell whether an event with an id in (low, high] waits for its number."""
+        return bool(await self._connection.fetchval(_ANY_BETWEEN, low, high))

@@ -1,0 +1,37 @@
+"""The tables, one file per noun. Importing this package makes `SQLModel.metadata` complete."""
+
+from app.persistence.tables.catalogue import InstitutionRow, ProgrammeRow, SchoolRow
+from app.persistence.tables.feed import FeedEntryRow, FeedRow, PendingEventRow
+from app.persistence.tables.follow import FollowRow
+from app.persistence.tables.organisation import (
+    ClientAssertionRow,
+    ClientRow,
+    MandateRow,
+    OrganisationRow,
+    OwnInstitutionRow,
+)
+from app.persistence.tables.registration import RegistrationRow, StatusEventRow, StudentRow
+from app.persistence.tables.statistics import StatisticsCellRow, StatisticsSnapshotRow
+from app.persistence.tables.status_message import RefusedMessageRow, StatusMessageRow
+
+__all__ = [
+    "ClientAssertionRow",
+    "ClientRow",
+    "FeedEntryRow",
+    "FeedRow",
+    "FollowRow",
+    "InstitutionRow",
+    "MandateRow",
+    "OrganisationRow",
+    "OwnInstitutionRow",
+    "PendingEventRow",
+    "ProgrammeRow",
+    "RefusedMessageRow",
+    "RegistrationRow",
+    "SchoolRow",
+    "StatisticsCellRow",
+    "StatisticsSnapshotRow",
+    "StatusEventRow",
+    "StatusMessageRow",
+    "StudentRow",
+]

@@ -1,0 +1,65 @@
+"""One transaction, with every repository in it. The only commit."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Literal
+
+from app.persistence.events import Events
+from app.persistence.feeds import Feeds
+from app.persistence.follows import Follows
+from app.persistence.registrations import Registrations
+from app.persistence.statistics import Statistics
+from app.persistence.status_messages import StatusMessages
+from app.persistence.students import Students
+from app.persistence.visible_registrations import Viewpoint, VisibleRegistrations
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import asyncpg
+    from sqlmodel.ext.asyncio.session import AsyncSession
+
+    from app.persistence.database import Database
+
+
+class UnitOfWork:
+    """The repositories of one transaction. Committed when its block ends, rolled back when it raises."""
+
+    def __init__(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        self._connection = connection
+        self.events = Events(connection)
+        self.feeds = Feeds(connection)
+        self.follows = Follows(connection)
+        self.messages = StatusMessages(connection)
+        self.registrations = Registrations(connection)
+        self.statistics = Statistics(connection)
+        self.students = Students(connection)
+
+    def seen_from(self, viewpoint: Viewpoint) -> VisibleRegistrations:
+        """Return registrations as one caller may see them."""
+        return VisibleRegistrations(self._connection, viewpoint)
+
+
+@asynccontextmanager
+async def unit_of_work(
+    database: Database, isolation: Literal["read_committed", "repeatable_read"] = "read_committed"
+) -> AsyncIterator[UnitOfWork]:
+    """Open a transaction; its commit is done when the block is left."""
+    async with database.connection() as connection, connection.transaction(isolation=isolation):
+        yield UnitOfWork(connection)
+
+
+@asynccontextmanager
+async def reading(database: Database) -> AsyncIterator[UnitOfWork]:
+    """Lend the repositories without a transaction: each statement sees the newest commit."""
+    async with database.connection() as connection:
+        yield UnitOfWork(connection)
+
+
+@asynccontextmanager
+async def administrative_work(database: Database) -> AsyncIterator[AsyncSession]:
+    """Open a SQLModel session for the cold paths; committed when the block ends."""
+    async with database.session() as session:
+        yield session
+        await session.commit()

@@ -1,0 +1,155 @@
+"""Registrations as a caller may see them: the right is part of each statement.
+
+SIS vendor: what it reported itself, for institutions with a mandate today. CAMBO: all. Transfer system:
+students it follows today. An annulled registration is there for the organisation that annulled it alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.domain.access import Role
+from app.persistence.registrations import COLUMN_COUNT, COLUMNS, registration_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+    from uuid import UUID
+
+    import asyncpg
+
+    from app.domain.codes import Status
+    from app.domain.registration import Registration
+
+_MANDATE = """exists (
+  select 1 from mandate m where m.organisation_id = $1 and m.brin = r.brin
+  and m.valid_from <= $2 and (m.valid_to is null or m.valid_to >= $2)
+)"""
+_NOT_ANNULLED = "(r.annulled_by is null or r.annulled_by = $1)"
+_FOLLOW_OPEN = "f.organisation_id = $1 and f.ended_at is null and f.until >= $2"
+_VAVO = "($3 or r.learning_path <> 'VAVO')"
+
+# $1 organisation, $2 today, $3 whether VAVO is shown, $4 the key
+_ONE = {
+    Role.SIS: f"""
+select {COLUMNS}, null as reference from registration r
+where {{key}} and $1 = any(r.reported_by) and {_MANDATE} and {_NOT_ANNULLED} and $3::boolean is not null""",
+    Role.CAMBO: f"""
+select {COLUMNS}, null as reference from registration r
+where {{key}} and {_NOT_ANNULLED} and $2::date is not null and $3::boolean is not null""",
+    Role.OS: f"""
+select {COLUMNS}, f.reference from registration r
+join follow f on f.student_id = r.student_id and {_FOLLOW_OPEN}
+where {{key}} and r.annulled_by is null and {_VAVO}""",
+}
+
+_FILTERS = "($4::smallint is null or r.school_year = $4) and ($5::text[] is null or r.status = any($5))"
+
+# $6 page size, $7 institutions in order, $8 and $9 the last key seen
+_PAGE_OF_SENDER = f"""
+select {COLUMNS}, null as reference
+from unnest($7::text[]) as wanted (brin)
+cross join lateral (
+  select * from registration r
+  where r.brin = wanted.brin and r.id > case when wanted.brin = $8 then $9::bigint else 0 end
+    and $1 = any(r.reported_by) and {_MANDATE} and {_NOT_ANNULLED} and {_FILTERS} and $3::boolean is not null
+  order by r.id limit $6
+) r
+order by r.brin, r.id limit $6
+"""
+_PAGE_OF_ALL = f"""
+select {COLUMNS}, null as reference from registration r
+where (r.brin, r.id) > ($8::text, $9::bigint) and ($7::text[] is null or r.brin = any($7))
+  and {_NOT_ANNULLED} and {_FILTERS} and $2::date is not null and $3::boolean is not null
+order by r.brin, r.id limit $6
+"""
+_PAGE_OF_FOLLOWER = f"""
+select {COLUMNS}, f.reference from follow f
+cross join lateral (
+  select * from registration r
+  where r.student_id = f.student_id and (f.reference > $8 or r.id > $9::bigint)
+    and ($7::text[] is null or r.brin = any($7)) and r.annulled_by is null and {_VAVO} and {_FILTERS}
+  order by r.id
+) r
+where {_FOLLOW_OPEN} and f.reference >= $8
+order by f.reference, r.id limit $6
+"""
+_MANDATES = """
+select brin from mandate
+where organisation_id = $1 and valid_from <= $2 and (valid_to is null or valid_to >= $2)
+group by brin order by brin collate "C"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Viewpoint:
+    """Who looks, on which day, and whether VAVO is shown to transfer systems."""
+
+    organisation_id: int
+    role: Role
+    today: date
+    vavo: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationFilter:
+    """What a page is about; None: no restriction."""
+
+    brin: str | None = None
+    school_year: int | None = None
+    statuses: tuple[Status, ...] | None = None
+
+
+class VisibleRegistrations:
+    """Reads within what one caller may see."""
+
+    def __init__(self, connection: asyncpg.Connection[asyncpg.Record], viewpoint: Viewpoint) -> None:
+        self._connection = connection
+        self._viewpoint = viewpoint
+
+    async def by_public_id(self, public_id: UUID) -> Registration | None:
+        """Return the registration, or None when there is none or it may not be seen."""
+        return await self._one("r.public_id = $4", public_id)
+
+    async def by_application_id(self, brin: str, application_id: str) -> Registration | None:
+        """Return the registration of this institution, or None."""
+        found = await self._one("r.application_id = $4", application_id)
+        return found if found is not None and found.brin == brin else None
+
+    async def _one(self, key: str, value: object) -> Registration | None:
+        view = self._viewpoint
+        statement = _ONE[view.role].format(key=key)
+        row = await self._connection.fetchrow(statement, view.organisation_id, view.today, view.vavo, value)
+        return None if row is None else registration_of(row, row[COLUMN_COUNT])
+
+    async def page(
+        self, wanted: RegistrationFilter, after: tuple[str, int] | None, size: int
+    ) -> list[Registration]:
+        """Return up to `size` registrations after a key: (BRIN, id), or (reference, id) for a follower."""
+        view = self._viewpoint
+        last_text, last_id = after or ("", 0)
+        brins: Sequence[str] | None = None if wanted.brin is None else [wanted.brin]
+        statement = _PAGE_OF_ALL
+        if view.role is Role.OS:
+            statement = _PAGE_OF_FOLLOWER
+        elif view.role is Role.SIS:
+            statement = _PAGE_OF_SENDER
+            brins = [brin for brin in brins or await self._mandates() if brin >= last_text]
+        rows = await self._connection.fetch(
+            statement,
+            view.organisation_id,
+            view.today,
+            view.vavo,
+            wanted.school_year,
+            wanted.statuses,
+            size,
+            brins,
+            last_text,
+            last_id,
+        )
+        return [registration_of(row, row[COLUMN_COUNT]) for row in rows]
+
+    async def _mandates(self) -> list[str]:
+        rows = await self._connection.fetch(_MANDATES, self._viewpoint.organisation_id, self._viewpoint.today)
+        return [row["brin"] for row in rows]

@@ -1,0 +1,106 @@
+"""Every setting with its default: environment variables `KOPPELPUNT_…`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+_POSTGRESQL = ("postgresql://", "postgresql+asyncpg://", "postgres://")
+_BROADCAST = ("redis://", "rediss://", "memory://")
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the message names it and never shows its value."""
+
+
+class Settings(BaseSettings):
+    """How this hub runs. Frozen; a wrong value stops the start with one line."""
+
+    model_config = SettingsConfigDict(env_prefix="KOPPELPUNT_", frozen=True, extra="ignore")
+
+    database_url: str | None = Field(
+        default=None, description="PostgreSQL (`postgresql://…`); without it the hub brings its own server"
+    )
+    broadcast_url: str | None = Field(
+        default=None,
+        description="Doorbell: the database if left out, `redis://…`, or `memory://` for one process",
+    )
+    data_dir: Path = Field(default=Path(".koppelpunt"), description="Where the embedded server and keys live")
+    issuer: str | None = Field(
+        default=None, description="The address that clients use; from host and port if left out"
+    )
+    host: str = Field(default="127.0.0.1", description="Where the hub listens")
+    port: int = Field(default=8000, ge=0, le=65535, description="Where the hub listens")
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Origins of browsers that may use the API, with commas; its own always may"
+    )
+    pseudonym_key_file: Path | None = Field(
+        default=None, description="Keys for pseudonyms; made in the embedded mode, demanded otherwise"
+    )
+    signing_keys_file: Path | None = Field(
+        default=None, description="Keys for access tokens; made in the embedded mode, demanded otherwise"
+    )
+    access_token_seconds: int = Field(default=900, ge=10, le=3600, description="Life of an access token")
+    introspection: bool = Field(default=False, description="Whether callers may introspect the schema")
+    demo: bool = Field(
+        default=False, description="Demo mode: GraphiQL and tokens for the page; never in production"
+    )
+    database_pool: int = Field(default=10, ge=1, le=100, description="Connections for requests, a process")
+    feed_days: int = Field(default=90, ge=1, description="How long entries of feeds are kept")
+    vavo_to_transfer_systems: bool = Field(
+        default=False, description="Whether transfer systems see registrations with the learning path VAVO"
+    )
+    statistics_threshold: int = Field(default=5, ge=2, description="Counts below this are suppressed")
+    max_connections_per_client: int = Field(
+        default=1000, ge=1, description="Websockets of one client, a process"
+    )
+    max_subscriptions_per_connection: int = Field(
+        default=20, ge=1, description="Subscriptions on one websocket"
+    )
+    log_level: str = Field(
+        default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="What is logged"
+    )
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgresql(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(_POSTGRESQL):
+            message = "must be a postgresql:// address"
+            raise ValueError(message)
+        return url
+
+    @field_validator("broadcast_url")
+    @classmethod
+    def _is_broadcast(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(_BROADCAST):
+            message = "must be a redis:// or memory:// address; left out, the bell goes through the database"
+            raise ValueError(message)
+        return url
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, origins: object) -> object:
+        if isinstance(origins, str):
+            return tuple(origin.strip() for origin in origins.split(",") if origin.strip())
+        return origins
+
+    @property
+    def base_url(self) -> str:
+        """The address that clients use, without a slash at the end."""
+        if self.issuer is not None:
+            return self.issuer.rstrip("/")
+        return f"http://{self.host}:{self.port}"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the environment; `overrides` win. Raise SettingsError with one line for the first wrong one."""
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = "_".join(str(part) for part in first["loc"][:1]).upper()
+        message = f"KOPPELPUNT_{name}: {first['msg'].removeprefix('Value error, ')}"
+        raise SettingsError(message) from None

@@ -1,0 +1,86 @@
+"""Logs and metrics. No line and no label ever holds a personal number."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+
+from app.domain.redaction import scrub
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor, WrappedLogger
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("koppelpunt")
+
+MESSAGES = Counter(
+    "koppelpunt_messages_total", "Messages judged, by outcome and refusal code", ["outcome", "code"]
+)
+EVENTS_NUMBERED = Counter("koppelpunt_events_numbered_total", "Status events that got their numbers")
+ENTRIES_NUMBERED = Counter("koppelpunt_entries_numbered_total", "Feed entries written")
+FOUND_BY_TIMEOUT = Counter(
+    "koppelpunt_found_by_timeout_total", "Times that a time-out, and not the doorbell, found work", ["by"]
+)
+DOORBELL_FAILURES = Counter(
+    "koppelpunt_doorbell_failures_total", "Rings that failed and listeners that were lost"
+)
+DISPATCHER_LEADS = Gauge("koppelpunt_dispatcher_leads", "1 while this process numbers events")
+SUBSCRIPTIONS = Gauge("koppelpunt_subscriptions", "Open subscriptions to feeds")
+CONNECTIONS = Gauge("koppelpunt_connections", "Open websockets")
+REQUESTS = Histogram(
+    "koppelpunt_request_seconds",
+    "Duration of HTTP requests",
+    ["path", "status"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+OLDEST_PENDING = Gauge(
+    "koppelpunt_oldest_pending_seconds", "Age of the oldest event without its numbers, 0 when there is none"
+)
+
+
+def _scrub_event(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Mask what might be a personal number: the last defence."""
+    return {key: scrub(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def configure_logging(level: str = "INFO", *, json: bool | None = None) -> None:
+    """Log through structlog: JSON unless on a terminal; everything else's loggers go the same way."""
+    as_json = not sys.stderr.isatty() if json is None else json
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _scrub_event,
+    ]
+    renderer: Processor = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "strawberry", "strawberry.execution"):
+        logger = logging.getLogger(name)
+        logger.handlers = []
+        logger.propagate = True
+    # One access log, ours: uvicorn's would hold query strings.
+    logging.getLogger("uvicorn.access").disabled = True
+    logging.getLogger("alembic").setLevel("WARNING")
