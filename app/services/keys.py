@@ -1,0 +1,194 @@
+"""The two key files: secrets behind pseudonyms, and keys that sign access tokens.
+
+`{"pseudonym": [{"version": 1, "key": "<base64>"}, …], "digest": "<base64>"}`, 32 bytes each, oldest first;
+`{"keys": [<private EC P-256 JWK with kid>, …]}`, of which the first signs and all are published.
+Both must be readable by their owner only. Nothing here logs or shows what is in them.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import fcntl
+import hmac
+import json
+import os
+import secrets
+import stat
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+
+from app.domain.personal_number import KeyChain
+from app.settings import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+_PSEUDONYM_SETTING = "KOPPELPUNT_PSEUDONYM_KEY_FILE"
+_SIGNING_SETTING = "KOPPELPUNT_SIGNING_KEYS_FILE"
+_KEY_BYTES = 32
+_MOST_BYTES = 1 << 20
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+# One key in the file, one sub key for each purpose: the purposes must not be able to meet in a value.
+_PSEUDONYM_PURPOSE = b"mbo-koppelpunt pseudonym"
+_DIGEST_PURPOSE = b"mbo-koppelpunt message digest"
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKeys:
+    """The keys of access tokens. The first signs; tokens of the others are still taken."""
+
+    keys: tuple[ECKey, ...] = field(repr=False)
+
+    @property
+    def current(self) -> ECKey:
+        """The key that signs."""
+        return self.keys[0]
+
+    def by_id(self) -> dict[str, ECKey]:
+        """Return the public parts by `kid`."""
+        return {str(key.kid): ECKey.import_key(key.as_dict(private=False)) for key in self.keys}
+
+    def public_jwks(self) -> dict[str, list[dict[str, str]]]:
+        """Return the JWK set to publish; it has no private part."""
+        published = []
+        for key in self.keys:
+            public = key.as_dict(private=False)
+            members = {name: str(public[name]) for name in ("kty", "crv", "x", "y", "kid")}
+            published.append({**members, "use": "sig", "alg": "ES256"})
+        return {"keys": published}
+
+
+def load_pseudonym_keys(path: Path, *, create: bool) -> KeyChain:
+    """Read the secrets behind pseudonyms; make them first if there are none and `create` is set.
+
+    Raises SettingsError with one line that names the setting.
+    """
+    content = _read_or_make(path, _PSEUDONYM_SETTING, _new_pseudonym_keys if create else None)
+    try:
+        entries = content["pseudonym"]
+        if not isinstance(entries, list) or [entry["version"] for entry in entries] != [
+            *range(1, len(entries) + 1)
+        ]:
+            raise ValueError  # noqa: TRY301 - all that is wrong with the file gets one answer
+        chain = tuple(_sub_key(entry["key"], _PSEUDONYM_PURPOSE) for entry in entries)
+        digest = _sub_key(content["digest"], _DIGEST_PURPOSE)
+    except (LookupError, TypeError, ValueError):
+        raise _wrong(_PSEUDONYM_SETTING, "is not a file of pseudonym keys") from None
+    if not chain:
+        raise _wrong(_PSEUDONYM_SETTING, "holds no key")
+    return KeyChain(pseudonym_keys=chain, digest_key=digest)
+
+
+def load_signing_keys(path: Path, *, create: bool) -> SigningKeys:
+    """Read the keys that sign access tokens; make one first if there are none and `create` is set.
+
+    Raises SettingsError with one line that names the setting.
+    """
+    content = _read_or_make(path, _SIGNING_SETTING, _new_signing_keys if create else None)
+    try:
+        keys = tuple(ECKey.import_key(dict(key)) for key in content["keys"])  # type: ignore[attr-defined]
+    except (JoseError, LookupError, TypeError, ValueError):
+        raise _wrong(_SIGNING_SETTING, "is not a JWK set of EC keys") from None
+    if not keys:
+        raise _wrong(_SIGNING_SETTING, "holds no key")
+    if not all(key.is_private and key.curve_name == "P-256" and key.kid for key in keys):
+        raise _wrong(_SIGNING_SETTING, "must hold private EC P-256 keys, each with a kid")
+    if len({key.kid for key in keys}) < len(keys):
+        raise _wrong(_SIGNING_SETTING, "holds two keys with the same kid")
+    return SigningKeys(keys)
+
+
+def _new_pseudonym_keys() -> dict[str, object]:
+    key, digest = (base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode() for _ in range(2))
+    return {"pseudonym": [{"version": 1, "key": key}], "digest": digest}
+
+
+def _new_signing_keys() -> dict[str, object]:
+    key = ECKey.generate_key("P-256", auto_kid=True)
+    return {"keys": [key.as_dict(private=True, use="sig", alg="ES256")]}
+
+
+def _sub_key(encoded: object, purpose: bytes) -> bytes:
+    if not isinstance(encoded, str):
+        raise TypeError
+    try:
+        key = base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        raise ValueError from None
+    if len(key) != _KEY_BYTES:
+        raise ValueError
+    return hmac.digest(key, purpose, "sha256")
+
+
+def _wrong(setting: str, what: str) -> SettingsError:
+    return SettingsError(f"{setting}: the file {what}")
+
+
+def _read_or_make(
+    path: Path, setting: str, make: Callable[[], dict[str, object]] | None
+) -> Mapping[str, object]:
+    try:
+        if make is not None and not path.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with _alone(path):
+                if not path.exists():  # another worker may have been first
+                    _write(path, json.dumps(make()).encode())
+        content = json.loads(_read(path, setting))
+    except FileNotFoundError:
+        raise _wrong(setting, "does not exist") from None
+    except OSError as error:
+        raise _wrong(setting, f"cannot be used ({os.strerror(error.errno or 0)})") from None
+    except ValueError:
+        raise _wrong(setting, "is not JSON") from None
+    if not isinstance(content, dict):
+        raise _wrong(setting, "is not a JSON object")
+    return content
+
+
+def _read(path: Path, setting: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - of an open descriptor, so that what is judged is what is read
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise _wrong(setting, "is not a regular file")
+        if status.st_mode & _OTHERS:
+            raise _wrong(setting, "can be read or written by others; give it mode 0600")
+        return file.read(_MOST_BYTES)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: Path, content: bytes) -> None:
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - of a descriptor that is private from the start
+            os.fchmod(descriptor, 0o600)
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        unfinished.rename(path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            unfinished.unlink()
+        raise
+    directory = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)  # a key that a crash takes back would make every pseudonym worthless
+    finally:
+        os.close(directory)

@@ -1,0 +1,77 @@
+"""Asking for registrations, within what the caller may see."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from app.domain import codes
+from app.domain.access import Principal, Scope, require
+from app.domain.errors import BadUserInputError
+from app.persistence.unit_of_work import reading
+from app.persistence.visible_registrations import RegistrationFilter, Viewpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from app.domain.registration import Registration
+    from app.persistence.database import Database
+    from app.persistence.events import HistoryEntry
+
+PAGE_AT_MOST = 200
+
+__all__ = ["PAGE_AT_MOST", "RegistrationFilter", "RegistrationService"]
+
+
+class RegistrationService:
+    """Reads of registrations. What may not be seen is None, exactly as what does not exist."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime], *, vavo: bool) -> None:
+        self._database = database
+        self._clock = clock
+        self._vavo = vavo
+
+    def _viewpoint(self, principal: Principal) -> Viewpoint:
+        require(principal, Scope.REGISTRATIONS_READ)
+        return Viewpoint(principal.organisation_id, principal.role, codes.today(self._clock()), self._vavo)
+
+    async def by_public_id(self, principal: Principal, public_id: UUID) -> Registration | None:
+        """Return the registration under the hub's own id."""
+        viewpoint = self._viewpoint(principal)
+        async with reading(self._database) as unit:
+            return await unit.seen_from(viewpoint).by_public_id(public_id)
+
+    async def by_application_id(
+        self, principal: Principal, brin: str, application_id: str
+    ) -> Registration | None:
+        """Return the registration of this institution under the key of CAMBO and SIS."""
+        viewpoint = self._viewpoint(principal)
+        if not codes.is_brin(brin):
+            field = "brin"
+            raise BadUserInputError(field, "This is no BRIN.")
+        if not codes.is_identifier(application_id):
+            return None
+        async with reading(self._database) as unit:
+            return await unit.seen_from(viewpoint).by_application_id(brin, application_id)
+
+    async def page(
+        self, principal: Principal, wanted: RegistrationFilter, after: tuple[str, int] | None, size: int
+    ) -> list[Registration]:
+        """Return up to `size` registrations after a key, in the order of the caller's own pages."""
+        viewpoint = self._viewpoint(principal)
+        if wanted.brin is not None and not codes.is_brin(wanted.brin):
+            field = "brin"
+            raise BadUserInputError(field, "This is no BRIN.")
+        if wanted.school_year is not None and not codes.is_school_year(wanted.school_year, self._clock()):
+            field = "schoolYear"
+            raise BadUserInputError(field, "A school year lies between 2016 and next year + 1.")
+        async with reading(self._database) as unit:
+            return await unit.seen_from(viewpoint).page(wanted, after, size)
+
+    async def histories(
+        self, registration_ids: Sequence[int], after: int, size: int
+    ) -> dict[int, list[HistoryEntry]]:
+        """Return what happened to registrations that the caller was allowed to read."""
+        async with reading(self._database) as unit:
+            return await unit.events.histories(registration_ids, after, size)
