@@ -1,0 +1,1 @@
+"""What clients see: the GraphQL schema, and how operations on it are prepared and run."""

@@ -1,0 +1,50 @@
+"""The closed lists of the domain, under their names in the API."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import strawberry
+
+from app.domain.access import Role, Scope
+from app.domain.codes import LearningPath, Status, StatusSource
+from app.domain.following import FollowOutcome
+from app.domain.registration import ChangeKind
+from app.domain.status_message import CorrectionKind, Finding, Outcome, Refusal
+
+RegistrationStatus: TypeAlias = Status
+MessageOutcome: TypeAlias = Outcome
+RefusalCode: TypeAlias = Refusal
+
+for _values, _name, _description in (
+    (Status, "RegistrationStatus", "AO, OA, LI, AI and LNI of the older exchange."),
+    (StatusSource, "StatusSource", "Where a status came from; follows from the sender's role."),
+    (LearningPath, "LearningPath", "Leertraject."),
+    (Outcome, "MessageOutcome", "What became of a message."),
+    (Refusal, "RefusalCode", "Why an item of a batch was refused."),
+    (Finding, "Finding", "What is remarkable about a message that was accepted all the same."),
+    (CorrectionKind, "CorrectionKind", "What a correction does."),
+    (FollowOutcome, "FollowOutcome", "What became of a wish to follow."),
+    (
+        ChangeKind,
+        "ChangeKind",
+        "HIDDEN: the right to see it has ended. OUTDATED: in the history only, without effect.",
+    ),
+    (Role, "Role", "What an organisation is to the hub."),
+    (Scope, "Scope", "What an access token allows."),
+):
+    strawberry.enum(_values, name=_name, description=_description)
+
+__all__ = [
+    "ChangeKind",
+    "CorrectionKind",
+    "Finding",
+    "FollowOutcome",
+    "LearningPath",
+    "MessageOutcome",
+    "RefusalCode",
+    "RegistrationStatus",
+    "Role",
+    "Scope",
+    "StatusSource",
+]

@@ -1,0 +1,133 @@
+"""Runs prepared documents: the one way from HTTP, server-sent events and websockets into the schema."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import orjson
+from graphql import ExecutionResult, OperationType
+from graphql.execution import create_source_event_stream
+from strawberry.execution import optimized_is_awaitable
+
+from app.domain.errors import BadUserInputError
+from graphql_schema.errors import (
+    RequestFailedError,
+    format_exception,
+    format_execution_errors,
+    format_hub_error,
+)
+from graphql_schema.execution.context import HubExecutionContext
+from graphql_schema.execution.documents import Documents, Prepared
+from graphql_schema.execution.variables import variable_errors
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from typing import Any, TypeGuard
+
+    import strawberry
+    from graphql import GraphQLFormattedError
+
+
+# Strawberry's is quicker than graphql-core's for plain values.
+_is_awaitable = cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One answer of a subscription: its payload as JSON, and the number of its change, if it has one."""
+
+    payload: bytes
+    number: int | None
+
+
+class Operations:
+    """Executes queries and mutations and subscribes, for one schema."""
+
+    def __init__(self, schema: strawberry.Schema, *, introspection: bool = False) -> None:
+        self._schema = schema._schema  # noqa: SLF001 - Strawberry has no public name for what it built
+        self._introspection = introspection
+        self._documents = Documents(self._schema, introspection=introspection)
+
+    def prepare(self, text: str, operation_name: str | None) -> Prepared:
+        """Return the document, ready to run; raise RequestFailedError when it may not."""
+        return self._documents.prepare(text, operation_name)
+
+    async def execute(
+        self, prepared: Prepared, variables: dict[str, object] | None, context: object
+    ) -> bytes:
+        """Run a query or mutation and return its answer as JSON, errors of its fields included.
+
+        Raise RequestFailedError when nothing ran.
+        """
+        executor = self._build(prepared, variables, context)
+        return await _answer(executor)
+
+    async def subscribe(
+        self, prepared: Prepared, variables: dict[str, object] | None, context: object
+    ) -> AsyncGenerator[Event, None]:
+        """Yield an event for each change. Raise RequestFailedError when it is refused, or fails midway.
+
+        Closing this generator closes the resolver's.
+        """
+        executor = self._build(prepared, variables, context)
+        try:
+            source = create_source_event_stream(executor)
+            if not isinstance(source, AsyncIterable | ExecutionResult):
+                source = await source
+            if isinstance(source, ExecutionResult):
+                raise RequestFailedError(format_execution_errors(source.errors or ()))  # noqa: TRY301
+            stream = cast("AsyncGenerator[object, None]", source)
+            async with aclosing(stream):
+                async for change in stream:
+                    payload = await _answer(
+                        cast("HubExecutionContext", executor.build_per_event_executor(change))
+                    )
+                    number = getattr(change, "number", None)
+                    yield Event(payload, number if isinstance(number, int) else None)
+        except RequestFailedError:
+            raise
+        except Exception as error:  # noqa: BLE001 - masked and logged
+            raise RequestFailedError([format_exception(error)]) from None
+
+    def _build(
+        self, prepared: Prepared, variables: dict[str, object] | None, context: object
+    ) -> HubExecutionContext:
+        executor = HubExecutionContext.build(
+            self._schema,
+            prepared.document,
+            None,
+            context,
+            variables or {},
+            max_coercion_errors=0,  # the first is enough to know; the errors to show are made anew
+            is_awaitable=_is_awaitable,
+            hide_suggestions=not self._introspection,
+        )
+        if isinstance(executor, list):
+            errors = variable_errors(self._schema, prepared.operation, variables or {})
+            # What only coercion as a whole finds, such as an invalid default of the document.
+            raise RequestFailedError(errors or [format_hub_error(BadUserInputError("variables"))])
+        return cast("HubExecutionContext", executor)
+
+
+async def _answer(executor: HubExecutionContext) -> bytes:
+    serially = None if executor.operation.operation is not OperationType.SUBSCRIPTION else False
+    result = executor.execute_operation(serially)
+    if _is_awaitable(result):
+        result = await cast("Awaitable[ExecutionResult]", result)
+    answered = cast("ExecutionResult", result)
+    if not answered.errors:
+        body: dict[str, object] = {"data": answered.data}
+    else:
+        body = {"errors": format_execution_errors(answered.errors), "data": answered.data}
+    try:
+        return orjson.dumps(body)
+    except TypeError as error:  # a number beyond 64 bits, a lone surrogate
+        raise RequestFailedError([format_exception(error)]) from None
+
+
+def encode_errors(errors: list[GraphQLFormattedError]) -> bytes:
+    """Return the answer to a request of which nothing ran, as JSON: errors and no data."""
+    return orjson.dumps({"errors": errors})

@@ -1,0 +1,1 @@
+"""The numbered stream of changes of a receiver."""

@@ -1,0 +1,60 @@
+"""Relay connections over keysets. Cursors are sealed: opaque to everybody, and only as the hub made them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TypeVar
+
+import orjson
+import strawberry
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+
+from app.domain.errors import BadUserInputError
+
+_Row = TypeVar("_Row")
+
+
+class Cursors:
+    """Seals keys of pages. A cursor is bound to what it is a cursor of, and to its receiver."""
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = AESSIV(key)
+
+    def seal(self, place: str, *key: str | int) -> str:
+        """Return the cursor of a key."""
+        return base64.urlsafe_b64encode(self._cipher.encrypt(orjson.dumps(key), [place.encode()])).decode()
+
+    def open(self, place: str, cursor: str) -> list[str | int]:
+        """Return the key in a cursor; raise BadUserInputError for what is none of this place."""
+        try:
+            sealed = base64.urlsafe_b64decode(cursor.encode("ascii"))
+            key: list[str | int] = orjson.loads(self._cipher.decrypt(sealed, [place.encode()]))
+        except (InvalidTag, ValueError, binascii.Error):
+            field = "after"
+            raise BadUserInputError(field, "This is not a cursor of this list.") from None
+        return key
+
+
+@strawberry.type(description="Where a page stands in its list.")
+class PageInfo:
+    """Relay's page info; lists go forward only."""
+
+    has_next_page: bool
+    has_previous_page: bool
+    start_cursor: str | None
+    end_cursor: str | None
+
+
+def check_first(first: int, at_most: int) -> int:
+    """Return a page's size; raise BadUserInputError unless it is 1 to `at_most`."""
+    if not 1 <= first <= at_most:
+        field = "first"
+        raise BadUserInputError(field, f"A page has 1 to {at_most:,} items.")
+    return first
+
+
+def cut(rows: list[_Row], first: int) -> tuple[list[_Row], bool]:
+    """Return the page, and whether more follows, of rows that were read with one more than asked for."""
+    return rows[:first], len(rows) > first

@@ -1,0 +1,1 @@
+"""Registrations as clients see them."""

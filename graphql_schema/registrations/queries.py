@@ -1,0 +1,79 @@
+"""Asking for registrations."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import strawberry
+
+from app.domain.access import Role, Scope
+from app.services.registrations import PAGE_AT_MOST, RegistrationFilter
+from graphql_schema.context import Info
+from graphql_schema.enums import RegistrationStatus
+from graphql_schema.pagination import PageInfo, check_first, cut
+from graphql_schema.permissions import needs
+from graphql_schema.registrations.types import PLACE, Registration, RegistrationConnection, RegistrationEdge
+from graphql_schema.scalars import Brin
+
+
+@strawberry.type
+class RegistrationQueries:
+    """Registrations that the caller may see; others are null, exactly as those that do not exist."""
+
+    @strawberry.field(metadata=needs(Scope.REGISTRATIONS_READ), description="By the hub's own id.")
+    async def registration(self, info: Info, id: strawberry.ID) -> Registration | None:
+        """Return one registration or null."""
+        context = info.context
+        try:
+            public_id = UUID(id)
+        except ValueError:
+            public_id = UUID(int=0)
+        found = await context.services.registrations.by_public_id(context.principal, public_id)
+        return None if found is None else Registration.from_domain(found, context.services.catalogue)
+
+    @strawberry.field(metadata=needs(Scope.REGISTRATIONS_READ), description="By institution and aanmeldID.")
+    async def registration_by_application_id(
+        self, info: Info, brin: Brin, application_id: strawberry.ID
+    ) -> Registration | None:
+        """Return one registration or null."""
+        context = info.context
+        found = await context.services.registrations.by_application_id(
+            context.principal, brin, application_id
+        )
+        return None if found is None else Registration.from_domain(found, context.services.catalogue)
+
+    @strawberry.field(
+        metadata=needs(Scope.REGISTRATIONS_READ), description="Pages of 1 to 200, in a stable order."
+    )
+    async def registrations(
+        self,
+        info: Info,
+        brin: Brin | None = None,
+        school_year: int | None = None,
+        status: list[RegistrationStatus] | None = None,
+        first: int = 50,
+        after: str | None = None,
+    ) -> RegistrationConnection | None:
+        """Return a page of registrations."""
+        context = info.context
+        size = check_first(first, PAGE_AT_MOST)
+        last = None
+        if after is not None:
+            text, number = context.cursors.open(PLACE, after)
+            last = (str(text), int(number))
+        wanted = RegistrationFilter(brin, school_year, None if status is None else tuple(status))
+        found = await context.services.registrations.page(context.principal, wanted, last, size + 1)
+        rows, more = cut(found, size)
+        by_reference = context.principal.role is Role.OS
+        keys = [((row.reference or "") if by_reference else row.brin, row.id) for row in rows]
+        nodes = [Registration.from_domain(row, context.services.catalogue) for row in rows]
+        return RegistrationConnection(
+            edges=[RegistrationEdge(key=key, node=node) for key, node in zip(keys, nodes, strict=True)],
+            nodes=nodes,
+            page_info=PageInfo(
+                has_next_page=more,
+                has_previous_page=after is not None,
+                start_cursor=context.cursors.seal(PLACE, *keys[0]) if keys else None,
+                end_cursor=context.cursors.seal(PLACE, *keys[-1]) if keys else None,
+            ),
+        )

@@ -1,0 +1,30 @@
+"""Asking for statistics."""
+
+from __future__ import annotations
+
+import strawberry
+
+from app.domain.access import Scope
+from graphql_schema.context import Info
+from graphql_schema.permissions import needs
+from graphql_schema.scalars import Brin
+from graphql_schema.statistics.types import MultipleRegistrationStatistics
+
+
+@strawberry.type
+class StatisticsQueries:
+    """Totals, never a person."""
+
+    @strawberry.field(
+        metadata=needs(Scope.STATISTICS_READ),
+        description="Of one's own institution; without `brin`: national. Null before the first snapshot.",
+    )
+    async def multiple_registration_statistics(
+        self, info: Info, school_year: int, brin: Brin | None = None
+    ) -> MultipleRegistrationStatistics | None:
+        """Return the figures of a school year."""
+        context = info.context
+        found = await context.services.statistics.multiple_registrations(context.principal, brin, school_year)
+        if found is None:
+            return None
+        return MultipleRegistrationStatistics.from_domain(found, context.services.catalogue)

@@ -1,0 +1,1 @@
+"""Reporting statuses and correcting registrations."""

@@ -1,0 +1,70 @@
+"""What senders are told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+from uuid import UUID
+
+import strawberry
+
+from graphql_schema.enums import Finding, MessageOutcome, RefusalCode
+from graphql_schema.registrations.types import Registration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from app.domain import status_message as domain
+    from app.services.catalogue import CatalogueService
+
+
+@strawberry.type(description="What became of one message.")
+class MessageResult:
+    """The outcome of a message."""
+
+    message_id: UUID
+    outcome: MessageOutcome
+    original_outcome: MessageOutcome | None = strawberry.field(
+        description="Of a DUPLICATE: what the first one got."
+    )
+    code: RefusalCode | None = strawberry.field(description="Why REFUSED.")
+    field: str | None = strawberry.field(description="Of FIELD_INVALID.")
+    findings: list[Finding]
+    registration: Registration | None = strawberry.field(description="Null when REFUSED.")
+
+    @classmethod
+    def from_domain(cls, result: domain.MessageResult, catalogue: CatalogueService) -> Self:
+        """Translate."""
+        registration = result.registration
+        return cls(
+            message_id=result.message_id,
+            outcome=result.outcome,
+            original_outcome=result.original_outcome,
+            code=result.code,
+            field=result.field,
+            findings=list(result.findings),
+            registration=None if registration is None else Registration.from_domain(registration, catalogue),
+        )
+
+
+@strawberry.type
+class ReportStatusesPayload:
+    """Results in the order of the messages."""
+
+    results: list[MessageResult]
+
+    @classmethod
+    def from_domain(cls, results: Sequence[domain.MessageResult], catalogue: CatalogueService) -> Self:
+        """Translate."""
+        return cls(results=[MessageResult.from_domain(result, catalogue) for result in results])
+
+
+@strawberry.type
+class CorrectRegistrationsPayload:
+    """Results in the order of the corrections."""
+
+    results: list[MessageResult]
+
+    @classmethod
+    def from_domain(cls, results: Sequence[domain.MessageResult], catalogue: CatalogueService) -> Self:
+        """Translate."""
+        return cls(results=[MessageResult.from_domain(result, catalogue) for result in results])
