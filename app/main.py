@@ -1,0 +1,74 @@
+"""The application that uvicorn serves."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+
+from app.bootstrap import Hub
+from app.persistence.migrations import at_head
+from app.settings import Settings, load_settings
+from app.telemetry import configure_logging, log
+from app.transport.authentication import Authenticator
+from app.transport.graphql_endpoint import GraphQLEndpoint, Limits
+from app.transport.middleware import AccessLogMiddleware, SecurityHeadersMiddleware
+from app.transport.routes import all_routes
+from app.transport.token_endpoint import token_routes
+from graphql_schema.execution.operations import Operations
+from graphql_schema.schema import schema
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+def create_app(settings: Settings) -> Starlette:
+    """Return the application; its lifespan opens and closes the hub."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with Hub.open(settings) as hub:
+            if await at_head(hub.database):
+                await hub.services.catalogue.refresh()
+            endpoint = _endpoint(hub)
+            tokens = token_routes(
+                settings.base_url,
+                hub.signing_keys,
+                hub.services.clients,
+                token_seconds=settings.access_token_seconds,
+            )
+            app.router.routes.extend(all_routes(endpoint, tokens, hub.database, ()))
+            app.state.end_streams = endpoint.connections.begin_to_close
+            log.info("hub_ready", address=settings.base_url)
+            yield
+            await endpoint.connections.close_all()
+        log.info("hub_stopped")
+
+    return Starlette(
+        lifespan=lifespan,
+        middleware=[Middleware(AccessLogMiddleware), Middleware(SecurityHeadersMiddleware)],
+    )
+
+
+def _endpoint(hub: Hub) -> GraphQLEndpoint:
+    settings = hub.settings
+    return GraphQLEndpoint(
+        Operations(schema, introspection=settings.introspection),
+        Authenticator(settings.base_url, hub.signing_keys, hub.services.clients),
+        hub.context,
+        greeting=hub.greeting,
+        limits=Limits(
+            connections_per_client=settings.max_connections_per_client,
+            subscriptions_per_connection=settings.max_subscriptions_per_connection,
+        ),
+        allowed_origins=settings.allowed_origins,
+    )
+
+
+def app() -> Starlette:
+    """Return the application with the settings of the environment (uvicorn's `--factory`)."""
+    settings = load_settings()
+    configure_logging(settings.log_level)
+    return create_app(settings)

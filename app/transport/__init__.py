@@ -1,0 +1,1 @@
+"""HTTP and websockets: addresses, tokens, limits."""

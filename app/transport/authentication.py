@@ -1,0 +1,203 @@
+"""From an access token to the caller. Runs on every request, so what was verified is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from app.domain.access import SCOPES_OF_ROLE, Principal, Scope
+from app.domain.errors import UnauthenticatedError, UnavailableError
+from app.transport.strict_jwt import JwtError, ReadJwt, read_jwt
+from app.transport.token_endpoint import resource_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from app.domain.client import RegisteredClient
+    from app.services.clients import ClientService
+    from app.services.keys import SigningKeys
+
+_LONGEST_HEADER = 8 * 1024
+_MOST_KEPT = 10_000
+_FRESH_SECONDS = 20.0  # a revoked client is out within a minute
+_LEEWAY = 30.0
+_LONGEST_LIFE = 3600.0
+_SCHEME = "bearer"
+_KINDS = frozenset({"at+jwt", "application/at+jwt"})
+_KNOWN_SCOPES = {str(scope): scope for scope in Scope}
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """A client as it was read, and until when that counts as new (monotonic seconds)."""
+
+    client: RegisteredClient | None
+    fresh_until: float
+
+
+@dataclass(slots=True)
+class _Token:
+    """What a token says, once verified; `principal` is what it came to in `state`."""
+
+    client_id: str
+    scopes: frozenset[Scope]
+    expires_at: float
+    state: _State | None = None
+    principal: Principal | None = None
+
+
+class Authenticator:
+    """Verifies access tokens of this hub, and knows whether their clients still stand."""
+
+    def __init__(
+        self,
+        issuer: str,
+        keys: SigningKeys,
+        clients: ClientService,
+        *,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._issuer = issuer
+        self._resource = resource_of(issuer)
+        self._keys = keys.by_id()
+        self._clients = clients
+        self._clock = clock
+        self._monotonic = monotonic
+        self._tokens: OrderedDict[bytes, _Token] = OrderedDict()
+        self._states: OrderedDict[str, _State] = OrderedDict()
+        self._readings: dict[str, asyncio.Task[_State]] = {}
+
+    async def authenticate(self, authorization: str | None) -> Principal:
+        """Return the caller from the value of an `Authorization` header.
+
+        Raises UnauthenticatedError unless it is a valid token of a client that is not revoked, and
+        UnavailableError when the database does not tell.
+        """
+        if authorization is None or len(authorization) > _LONGEST_HEADER:
+            raise UnauthenticatedError
+        # The digest, so that no token lies in memory longer than its request.
+        key = sha256(authorization.encode("utf-8", "surrogatepass")).digest()
+        token = self._tokens.get(key)
+        if token is None:
+            token = self._verified(authorization)
+            self._tokens[key] = token
+            if len(self._tokens) > _MOST_KEPT:
+                self._tokens.popitem(last=False)
+        else:
+            self._tokens.move_to_end(key)
+        if token.expires_at <= self._clock():
+            self._tokens.pop(key, None)
+            raise UnauthenticatedError
+        state = self._states.get(token.client_id)
+        if state is None or state.fresh_until <= self._monotonic():
+            state = await self._read(token.client_id)
+        if token.principal is None or token.state is not state:
+            token.principal, token.state = _principal(token, state.client), state
+        return token.principal
+
+    async def still_valid(self, principal: Principal) -> bool:
+        """Tell whether an open connection of this caller may go on: its token holds, its rights are the same.
+
+        While the database does not answer, what it said last counts.
+        """
+        if principal.expires_at <= self._clock():
+            return False
+        state = self._states.get(principal.client_id)
+        if state is None or state.fresh_until <= self._monotonic():
+            try:
+                state = await self._read(principal.client_id)
+            except UnavailableError:
+                if state is None:
+                    return True
+        client = state.client
+        return (
+            client is not None
+            and not client.revoked
+            and client.organisation_id == principal.organisation_id
+            and client.role is principal.role
+            and client.region == principal.region
+            and client.brins == principal.brins
+        )
+
+    async def _read(self, client_id: str) -> _State:
+        # One reading for all who wait; it goes on when the first of them leaves.
+        reading = self._readings.get(client_id)
+        if reading is None:
+            reading = asyncio.create_task(self._read_client(client_id))
+            self._readings[client_id] = reading
+            reading.add_done_callback(lambda done: self._finish(client_id, done))
+        return await asyncio.shield(reading)
+
+    def _finish(self, client_id: str, done: asyncio.Task[_State]) -> None:
+        self._readings.pop(client_id, None)
+        if not done.cancelled():
+            done.exception()  # seen, even when everybody who waited has left
+
+    async def _read_client(self, client_id: str) -> _State:
+        asked_at = self._monotonic()
+        client = await self._clients.find(client_id)
+        state = _State(client, asked_at + _FRESH_SECONDS)
+        self._states[client_id] = state
+        self._states.move_to_end(client_id)
+        if len(self._states) > _MOST_KEPT:
+            self._states.popitem(last=False)
+        return state
+
+    def _verified(self, authorization: str) -> _Token:
+        scheme, _, compact = authorization.partition(" ")
+        if scheme.lower() != _SCHEME:
+            raise UnauthenticatedError
+        try:
+            return self._judged(read_jwt(compact, longest=_LONGEST_HEADER))
+        except JwtError:
+            raise UnauthenticatedError from None
+
+    def _judged(self, token: ReadJwt) -> _Token:
+        key = self._keys.get(token.key_id)
+        if (
+            token.algorithm != "ES256"
+            or key is None
+            or token.kind is None
+            or token.kind.lower() not in _KINDS
+        ):
+            raise UnauthenticatedError
+        token.verify(key)
+        expires_at = token.check_times(self._clock(), leeway=_LEEWAY, longest=_LONGEST_LIFE)
+        client_id, audience, scope = (
+            token.text("client_id"),
+            token.claims.get("aud"),
+            token.claims.get("scope"),
+        )
+        token.text("jti")
+        if (
+            token.claims.get("iss") != self._issuer
+            or self._resource not in (audience if isinstance(audience, list) else [audience])
+            or token.claims.get("sub") != client_id
+            or token.claims.get("azp", client_id) != client_id
+            or not isinstance(scope, str)
+            or "cnf" in token.claims  # bound to a certificate, which the hub cannot see here (RFC 8705)
+        ):
+            raise UnauthenticatedError
+        scopes = frozenset(_KNOWN_SCOPES[name] for name in scope.split() if name in _KNOWN_SCOPES)
+        return _Token(client_id, scopes, expires_at)
+
+
+def _principal(token: _Token, client: RegisteredClient | None) -> Principal:
+    if client is None or client.revoked:
+        raise UnauthenticatedError
+    return Principal(
+        client_id=client.client_id,
+        organisation_id=client.organisation_id,
+        oin=client.oin,
+        organisation_name=client.organisation_name,
+        role=client.role,
+        scopes=token.scopes & SCOPES_OF_ROLE[client.role],
+        brins=client.brins,
+        region=client.region,
+        expires_at=token.expires_at,
+    )

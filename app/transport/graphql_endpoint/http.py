@@ -1,0 +1,171 @@
+"""GraphQL over HTTP, after the draft of that specification; POST only, since addresses end up in logs."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from graphql import OperationType
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from structlog.contextvars import bind_contextvars
+
+from app.domain.errors import (
+    BadUserInputError,
+    ForbiddenError,
+    HubError,
+    OperationNotAllowedError,
+    RateLimitedError,
+    UnavailableError,
+)
+from app.transport.graphql_endpoint.negotiation import Answer, choose, is_json
+from app.transport.graphql_endpoint.parts import CLIENT, GraphQLRequest
+from app.transport.graphql_endpoint.sse import EventStream
+from app.transport.guard import OversizedError, read_object
+from graphql_schema.errors import RequestFailedError, format_exception, format_hub_error
+from graphql_schema.execution.operations import encode_errors
+
+if TYPE_CHECKING:
+    from graphql import GraphQLFormattedError
+    from starlette.requests import Request
+
+    from app.domain.access import Principal
+    from app.transport.graphql_endpoint.parts import Edge
+
+_OK = 200
+_BAD_REQUEST = 400
+_NOT_POST = 405
+# Of requests of which nothing ran, in any media type. All else is 400, or 200 in plain JSON.
+_STATUS = {"UNAUTHENTICATED": 401, "RATE_LIMITED": 429, "INTERNAL": 500, "UNAVAILABLE": 503}
+_RETRY_SECONDS = 1
+
+
+class _HTTPError(Exception):
+    """A refusal with a status of its own."""
+
+    def __init__(self, status: int, error: HubError) -> None:
+        super().__init__()
+        self.status = status
+        self.error = error
+
+
+async def answer(edge: Edge, request: Request) -> Response:
+    """Return the response to a request; nothing that happens on the way gets past this function."""
+    media_type = choose(request.headers.get("accept"))
+    try:
+        principal = await _admit(edge, request, media_type)
+        asked = await _read(edge, request)
+        return await _run(edge, request, principal, asked, media_type or Answer.JSON)
+    except _HTTPError as refusal:
+        return _refuse(media_type, [format_hub_error(refusal.error)], refusal.status)
+    except RequestFailedError as failure:
+        return _refuse(media_type, failure.errors)
+    except HubError as error:
+        return _refuse(media_type, [format_hub_error(error)])
+    except ClientDisconnect:
+        return Response(status_code=_BAD_REQUEST)  # nobody reads it
+    except Exception as error:  # noqa: BLE001 - masked and logged
+        return _refuse(media_type, [format_exception(error)])
+
+
+async def _admit(edge: Edge, request: Request, media_type: Answer | None) -> Principal:
+    """Return the caller of a request that may be read on."""
+    if request.method != "POST":
+        raise _HTTPError(_NOT_POST, OperationNotAllowedError("GraphQL is spoken by POST here."))
+    if not edge.trusts_origin(request):
+        raise _HTTPError(403, ForbiddenError("This origin is not allowed."))
+    principal = await edge.authenticator.authenticate(request.headers.get("authorization"))
+    bind_contextvars(client_id=principal.client_id)
+    request.scope[CLIENT] = principal.client_id
+    if media_type is None:
+        raise _HTTPError(406, BadUserInputError("Accept", f"The answer can be {', '.join(Answer)}."))
+    return principal
+
+
+async def _read(edge: Edge, request: Request) -> GraphQLRequest:
+    """Return what the body asks for."""
+    if not is_json(request.headers.get("content-type")):
+        raise _HTTPError(
+            415, BadUserInputError("Content-Type", "The body must be application/json in UTF-8.")
+        )
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise _HTTPError(415, BadUserInputError("Content-Encoding", "The body must not be compressed."))
+    body = await _read_body(request, edge.limits.body_bytes)
+    try:
+        return GraphQLRequest.read(read_object(body, max_bytes=edge.limits.body_bytes))
+    except BadUserInputError as error:
+        raise _HTTPError(_BAD_REQUEST, error) from None
+
+
+async def _run(
+    edge: Edge, request: Request, principal: Principal, asked: GraphQLRequest, media_type: Answer
+) -> Response:
+    prepared = edge.operations.prepare(asked.query, asked.operation_name)
+    if media_type is Answer.EVENTS:
+        context = edge.make_context(principal, _last_event_id(request))
+        stream = EventStream(edge, principal, prepared, asked.variables, context)
+        if not edge.connections.admit(stream):
+            raise UnavailableError
+        if not edge.connections.assign(stream, principal.client_id):
+            edge.connections.release(stream)
+            raise RateLimitedError(edge.limits.ping_seconds)
+        return stream
+    if prepared.kind is OperationType.SUBSCRIPTION:
+        error = OperationNotAllowedError("Subscribe by websocket, or with Accept: text/event-stream.")
+        raise RequestFailedError([format_hub_error(error)])
+    content = await edge.operations.execute(prepared, asked.variables, edge.make_context(principal))
+    return _response(content, media_type, _OK)
+
+
+async def _read_body(request: Request, limit: int) -> bytes:
+    """Return the body; raise once it turns out too long, whatever its announced length was."""
+    too_large = _HTTPError(413, OversizedError(f"The body may have {limit} bytes."))
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and (len(announced) > len(str(limit)) or int(announced) > limit):
+        raise too_large
+    chunks: list[bytes] = []
+    length = 0
+    async for chunk in request.stream():
+        length += len(chunk)
+        if length > limit:
+            raise too_large
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _last_event_id(request: Request) -> int | None:
+    value = request.headers.get("last-event-id")
+    if not value:
+        return None
+    if not (value.isascii() and value.isdecimal() and len(value) <= 18):  # noqa: PLR2004 - fits 64 bits
+        message = "Last-Event-ID is the number of a change."
+        raise _HTTPError(_BAD_REQUEST, BadUserInputError("Last-Event-ID", message))
+    return int(value)
+
+
+def _refuse(
+    media_type: Answer | None, errors: list[GraphQLFormattedError], status: int | None = None
+) -> Response:
+    """Answer a request of which nothing ran.
+
+    Without a status of its own a well-formed request gets 400, or 200 in plain JSON, as that always was.
+    """
+    extensions = errors[0].get("extensions", {})
+    code = str(extensions.get("code"))
+    usual = _BAD_REQUEST if media_type is Answer.RESPONSE else _OK
+    status = status or _STATUS.get(code, usual)
+    headers = {}
+    if status == _NOT_POST:
+        headers["Allow"] = "POST"
+    if code == "UNAUTHENTICATED":
+        headers["WWW-Authenticate"] = "Bearer"
+    if code in {"RATE_LIMITED", "UNAVAILABLE"}:
+        headers["Retry-After"] = str(math.ceil(extensions.get("retryAfter", _RETRY_SECONDS)))
+    return _response(encode_errors(errors), media_type, status, headers)
+
+
+def _response(
+    content: bytes, media_type: Answer | None, status: int, headers: dict[str, str] | None = None
+) -> Response:
+    answered = Answer.RESPONSE if media_type is Answer.RESPONSE else Answer.JSON
+    return Response(content, status, headers, media_type=f"{answered}; charset=utf-8")

@@ -1,0 +1,124 @@
+"""What the endpoint is made of: what is handed in, its limits, and the members of a GraphQL request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
+
+from app.domain.errors import BadUserInputError
+from app.transport.graphql_endpoint.connections import Connections
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import HTTPConnection
+
+    from app.domain.access import Principal
+    from graphql_schema.execution.operations import Operations
+
+
+CLIENT = "koppelpunt.client_id"  # in the scope, for the access log
+
+
+class Authenticator(Protocol):
+    """Knows callers by their tokens."""
+
+    async def authenticate(self, authorization: str | None) -> Principal:
+        """Return the caller of an `Authorization` header; raise UnauthenticatedError when there is none."""
+        ...
+
+    async def still_valid(self, principal: Principal) -> bool:
+        """Tell whether the client is not revoked and its rights are what they were."""
+        ...
+
+
+class ContextFactory(Protocol):
+    """Makes the context that resolvers get."""
+
+    def __call__(self, principal: Principal, last_event_id: int | None = None) -> object:
+        """Return the context of one operation; `last_event_id` is where a stream of events is resumed."""
+        ...
+
+
+class GreetingFactory(Protocol):
+    """Makes the payload of `connection_ack` and of the server's pings: the position of the caller's feed."""
+
+    async def __call__(self, principal: Principal) -> Mapping[str, object] | None:
+        """Return the payload, or None for a caller without a feed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in bytes, times in seconds."""
+
+    body_bytes: int = 1_048_576
+    frame_bytes: int = 65_536
+    init_seconds: float = 10
+    ping_seconds: float = 15
+    silence_seconds: float = 60  # a peer that says nothing, not even pong
+    stall_seconds: float = 60  # a peer that reads nothing
+    check_seconds: float = 20  # of revoked clients
+    keep_alive_seconds: float = 12  # comments in a stream of events; some proxies cut after 15
+    close_seconds: float = 2  # to hand a close frame to the transport
+    connections: int = 10_000
+    connections_per_client: int = 1_000
+    subscriptions_per_connection: int = 20
+
+
+class Edge:
+    """What all three ways in share."""
+
+    def __init__(
+        self,
+        operations: Operations,
+        authenticator: Authenticator,
+        make_context: ContextFactory,
+        *,
+        greeting: GreetingFactory | None,
+        limits: Limits,
+        allowed_origins: tuple[str, ...],
+    ) -> None:
+        self.operations = operations
+        self.authenticator = authenticator
+        self.make_context = make_context
+        self.greeting = greeting
+        self.limits = limits
+        self.connections = Connections(limits.connections, limits.connections_per_client)
+        self._allowed_origins = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
+
+    def trusts_origin(self, connection: HTTPConnection) -> bool:
+        """Tell whether the request comes from no browser, the hub's own page, or an allowed origin."""
+        origin = connection.headers.get("origin")
+        if origin is None:
+            return True
+        if origin.rstrip("/").lower() in self._allowed_origins:
+            return True
+        return urlsplit(origin).netloc.lower() == connection.headers.get("host", "").lower() != ""
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLRequest:
+    """The members of a GraphQL request."""
+
+    query: str
+    operation_name: str | None
+    variables: dict[str, object] | None
+
+    @classmethod
+    def read(cls, members: Mapping[str, object]) -> GraphQLRequest:
+        """Return the request; raise BadUserInputError for a member that is missing or of the wrong type."""
+        query = members.get("query")
+        if not isinstance(query, str) or not query.strip():
+            raise BadUserInputError("query", "A request has a text `query`.")
+        operation_name = members.get("operationName")
+        if operation_name is not None and not isinstance(operation_name, str):
+            raise BadUserInputError("operationName", "`operationName` is a text or null.")
+        variables = members.get("variables")
+        if variables is not None and not isinstance(variables, dict):
+            raise BadUserInputError("variables", "`variables` is an object or null.")
+        extensions = members.get("extensions")
+        if extensions is not None and not isinstance(extensions, dict):
+            raise BadUserInputError("extensions", "`extensions` is an object or null.")
+        return cls(query, operation_name, variables)

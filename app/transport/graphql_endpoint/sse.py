@@ -1,0 +1,145 @@
+"""Server-sent events, after the protocol of graphql-sse: one operation a request ("distinct connections")."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING
+
+from graphql import OperationType
+from starlette.responses import Response
+
+from app.domain.errors import HubError, UnauthenticatedError, UnavailableError
+from app.transport.graphql_endpoint.connections import Close
+from graphql_schema.errors import RequestFailedError, format_exception, format_hub_error
+from graphql_schema.execution.operations import encode_errors
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from app.domain.access import Principal
+    from app.transport.graphql_endpoint.parts import Edge
+    from graphql_schema.execution.documents import Prepared
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "X-Accel-Buffering": "no",  # nginx would hold events back
+}
+_COMPLETE = b"event: complete\ndata: \n\n"
+_KEEP_ALIVE = b":\n\n"
+_GONE = Close(None)
+_FINISHED = Close(1000)
+_EXPIRED = Close(4403, "token expired")
+_FORBIDDEN = Close(4403, "Forbidden")
+
+
+class EventStream(Response):
+    """The response to one operation as a stream of events; it was admitted, and releases itself."""
+
+    def __init__(
+        self,
+        edge: Edge,
+        principal: Principal,
+        prepared: Prepared,
+        variables: dict[str, object] | None,
+        context: object,
+    ) -> None:
+        super().__init__(headers=_HEADERS)
+        del self.headers["content-length"]
+        self._edge = edge
+        self._principal = principal
+        self._prepared = prepared
+        self._variables = variables
+        self._context = context
+        self._ended: asyncio.Future[Close] = asyncio.get_running_loop().create_future()
+
+    def end(self, close: Close) -> None:
+        """Ask the stream to end; the first to ask decides how."""
+        if not self._ended.done():
+            self._ended.set_result(close)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send events until the operation ends, the client leaves, or its right to listen does."""
+        del scope
+        tasks: list[asyncio.Task[None]] = []
+        expiry = asyncio.get_running_loop().call_later(
+            min(self._principal.expires_at - time.time(), 10_000_000), self.end, _EXPIRED
+        )
+        try:
+            await send(
+                {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            )
+            tasks = [
+                asyncio.create_task(work)
+                for work in (self._run(send), self._keep_alive(send), self._check(), self._listen(receive))
+            ]
+            close = await self._ended
+        finally:
+            expiry.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._edge.connections.release(self)
+        last = b""
+        if close in {_EXPIRED, _FORBIDDEN}:
+            last = _event(encode_errors([format_hub_error(UnauthenticatedError())])) + _COMPLETE
+        elif close not in {_GONE, _FINISHED}:
+            last = _event(encode_errors([format_hub_error(UnavailableError())])) + _COMPLETE
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(self._edge.limits.close_seconds):
+                await send({"type": "http.response.body", "body": last, "more_body": False})
+
+    async def _run(self, send: Send) -> None:
+        try:
+            await self._send_events(send)
+            await _write(send, _COMPLETE)
+        except RequestFailedError as failure:
+            await _write(send, _event(encode_errors(failure.errors)) + _COMPLETE)
+        except OSError:
+            self.end(_GONE)
+        except Exception as error:  # noqa: BLE001 - masked and logged
+            await _write(send, _event(encode_errors([format_exception(error)])) + _COMPLETE)
+        self.end(_FINISHED)
+
+    async def _send_events(self, send: Send) -> None:
+        operations = self._edge.operations
+        if self._prepared.kind is not OperationType.SUBSCRIPTION:
+            await _write(
+                send, _event(await operations.execute(self._prepared, self._variables, self._context))
+            )
+            return
+        async with aclosing(operations.subscribe(self._prepared, self._variables, self._context)) as events:
+            async for event in events:
+                await _write(send, _event(event.payload, event.number))
+
+    async def _keep_alive(self, send: Send) -> None:
+        while True:
+            await asyncio.sleep(self._edge.limits.keep_alive_seconds)
+            try:
+                async with asyncio.timeout(self._edge.limits.stall_seconds):
+                    await _write(send, _KEEP_ALIVE)
+            except (OSError, TimeoutError):
+                self.end(_GONE)  # it has read nothing for that long
+
+    async def _check(self) -> None:
+        while True:
+            await asyncio.sleep(self._edge.limits.check_seconds)
+            with suppress(HubError):  # who cannot be asked about is not cut off
+                if not await self._edge.authenticator.still_valid(self._principal):
+                    self.end(_FORBIDDEN)
+
+    async def _listen(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.end(_GONE)
+
+
+def _event(payload: bytes, number: int | None = None) -> bytes:
+    identity = b"" if number is None else b"id: %d\n" % number
+    return b"event: next\n" + identity + b"data: " + payload + b"\n\n"
+
+
+async def _write(send: Send, content: bytes) -> None:
+    await send({"type": "http.response.body", "body": content, "more_body": True})

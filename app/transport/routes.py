@@ -1,0 +1,32 @@
+"""Every address of the hub."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from app.transport.health import health_routes
+from app.transport.page import page_routes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from app.persistence.database import Database
+    from app.transport.graphql_endpoint import GraphQLEndpoint
+
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
+def all_routes(
+    endpoint: GraphQLEndpoint, tokens: Sequence[BaseRoute], database: Database, demo: Sequence[BaseRoute]
+) -> list[BaseRoute]:
+    """Return the routes, from the narrowest to the page."""
+    return [
+        Route("/graphql", endpoint.http, methods=_METHODS),
+        WebSocketRoute("/graphql", endpoint.websocket),
+        *tokens,
+        *health_routes(database),
+        *demo,
+        *page_routes(),
+    ]
