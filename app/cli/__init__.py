@@ -1,0 +1,29 @@
+"""The command line. Exit status 0: done; 2: wrong usage; 1: one line on standard error says why."""
+
+from __future__ import annotations
+
+import typer
+
+from app.cli.clients import client, mandate
+from app.cli.data import catalogue, export_schema, statistics
+from app.cli.serving import migrate, serve
+
+cli = typer.Typer(
+    name="koppelpunt",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="The mbo-koppelpunt hub: statuses of applications in, changes out.",
+)
+cli.command("serve")(serve)
+cli.command("migrate")(migrate)
+cli.command("export-schema")(export_schema)
+cli.add_typer(client, name="client")
+cli.add_typer(mandate, name="mandate")
+cli.add_typer(catalogue, name="catalogue")
+cli.add_typer(statistics, name="statistics")
+
+
+def main() -> None:
+    """Run the command line."""
+    cli()
