@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graphql import GraphQLFieldResolver, GraphQLResolveInfo
     from graphql.execution import Executor
 
 
@@ -22,3 +25,27 @@ class HubExecutionContext(StrawberryGraphQLCoreExecutionContext):
         executor = super().build_per_event_executor(payload)
         executor._relevant_sub_fields = {}  # noqa: SLF001 - there is no public way
         return executor
+
+
+class Resolved:
+    """Stands between an executor and the root resolvers: these have been called, and gave this.
+
+    graphql-core asks its middleware for the resolver of each field. So it completes the very values that a
+    plan got, and finds nulls, errors and paths in its own way.
+    """
+
+    def __init__(self, values: Mapping[str, object]) -> None:
+        self._values = values
+
+    def get_field_resolver(self, resolver: GraphQLFieldResolver) -> GraphQLFieldResolver:
+        """Return what answers a field."""
+
+        def resolve(source: object, info: GraphQLResolveInfo[object], **arguments: object) -> object:
+            if info.path.prev is not None:
+                return resolver(source, info, **arguments)
+            value = self._values[str(info.path.key)]
+            if isinstance(value, Exception):
+                raise value
+            return value
+
+        return resolve

@@ -23,6 +23,7 @@ from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from app.domain.errors import BadUserInputError, HubError
 from graphql_schema.errors import RequestFailedError, format_document_errors, format_hub_error
+from graphql_schema.execution.plans import EventPlan, Plan, compile_plan
 from graphql_schema.limits import (
     MAX_CHARACTERS,
     MAX_TOKENS,
@@ -50,6 +51,7 @@ class Prepared:
     text: str
     document: DocumentNode
     operation: OperationDefinitionNode
+    plan: Plan | EventPlan | None = None
 
     @property
     def kind(self) -> OperationType:
@@ -113,7 +115,8 @@ class Documents:
         )
         if errors:
             raise RequestFailedError(format_document_errors(errors))
-        return Prepared(text, document, operation)
+        plan = compile_plan(self._schema, document, operation)
+        return Prepared(text, document, operation, plan)
 
     def _keep(self, prepared: Prepared) -> None:
         self._kept[prepared.text] = prepared

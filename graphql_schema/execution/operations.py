@@ -19,8 +19,11 @@ from graphql_schema.errors import (
     format_execution_errors,
     format_hub_error,
 )
-from graphql_schema.execution.context import HubExecutionContext
+from graphql_schema.execution.context import HubExecutionContext, Resolved
 from graphql_schema.execution.documents import Documents, Prepared
+from graphql_schema.execution.plans import EventPlan, Plan
+from graphql_schema.execution.sharing import Shared
+from graphql_schema.execution.source import UNEXPECTED
 from graphql_schema.execution.variables import variable_errors
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
     import strawberry
     from graphql import GraphQLFormattedError
+    from graphql.execution import MiddlewareManager
 
 
 # Strawberry's is quicker than graphql-core's for plain values.
@@ -50,6 +54,7 @@ class Operations:
         self._schema = schema._schema  # noqa: SLF001 - Strawberry has no public name for what it built
         self._introspection = introspection
         self._documents = Documents(self._schema, introspection=introspection)
+        self._payloads: Shared[Prepared, bytes] = Shared()
 
     def prepare(self, text: str, operation_name: str | None) -> Prepared:
         """Return the document, ready to run; raise RequestFailedError when it may not."""
@@ -62,8 +67,21 @@ class Operations:
 
         Raise RequestFailedError when nothing ran.
         """
-        executor = self._build(prepared, variables, context)
-        return await _answer(executor)
+        plan = prepared.plan
+        if not isinstance(plan, Plan):
+            return await _answer(self._build(prepared, variables, context))
+        try:
+            coerced = plan.coerce(variables or {})
+            resolved = await plan.resolve(coerced, context)
+        except UNEXPECTED:
+            # Nothing has run: graphql-core accepts the variables, or finds what is wrong with them.
+            return await _answer(self._build(prepared, variables, context))
+        try:
+            return orjson.dumps({"data": await plan.answer(resolved, coerced, context)})
+        except Exception:  # noqa: BLE001 - graphql-core meets it again, and gives it its place
+            executor = self._build(prepared, variables, context)
+            executor.middleware_manager = cast("MiddlewareManager", Resolved(resolved))
+            return await _answer(executor)
 
     async def subscribe(
         self, prepared: Prepared, variables: dict[str, object] | None, context: object
@@ -82,7 +100,7 @@ class Operations:
             stream = cast("AsyncGenerator[object, None]", source)
             async with aclosing(stream):
                 async for change in stream:
-                    payload = await _answer(
+                    payload = self._rendered(prepared, change) or await _answer(
                         cast("HubExecutionContext", executor.build_per_event_executor(change))
                     )
                     number = getattr(change, "number", None)
@@ -91,6 +109,16 @@ class Operations:
             raise
         except Exception as error:  # noqa: BLE001 - masked and logged
             raise RequestFailedError([format_exception(error)]) from None
+
+    def _rendered(self, prepared: Prepared, change: object) -> bytes | None:
+        """Return the payload of an event, made once for all who ask for the same of the same change."""
+        plan = prepared.plan
+        if not isinstance(plan, EventPlan):
+            return None
+        try:
+            return self._payloads.get(change, prepared, lambda: orjson.dumps({"data": plan.answer(change)}))
+        except Exception:  # noqa: BLE001 - graphql-core meets it again, and gives it its place
+            return None
 
     def _build(
         self, prepared: Prepared, variables: dict[str, object] | None, context: object

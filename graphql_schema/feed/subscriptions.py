@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 
 import strawberry
 
 from app.domain.access import Scope
 from graphql_schema.context import Info
+from graphql_schema.execution.sharing import Shared
 from graphql_schema.feed.types import StatusChange
 from graphql_schema.permissions import needs
+
+# The tail hands one change to all subscriptions of its receiver; it is translated for the first of them.
+_translated: Shared[None, StatusChange] = Shared()
 
 
 @strawberry.type
@@ -30,4 +35,4 @@ class FeedSubscriptions:
         catalogue = context.services.catalogue
         async with aclosing(context.services.subscription.changes(context.principal, start)) as changes:
             async for change in changes:
-                yield StatusChange.from_domain(change, catalogue)
+                yield _translated.get(change, None, partial(StatusChange.from_domain, change, catalogue))

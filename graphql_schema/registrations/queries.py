@@ -12,7 +12,7 @@ from graphql_schema.context import Info
 from graphql_schema.enums import RegistrationStatus
 from graphql_schema.pagination import PageInfo, check_first, cut
 from graphql_schema.permissions import needs
-from graphql_schema.registrations.types import PLACE, Registration, RegistrationConnection, RegistrationEdge
+from graphql_schema.registrations.types import PLACE, Registration, RegistrationConnection
 from graphql_schema.scalars import Brin
 
 
@@ -68,7 +68,7 @@ class RegistrationQueries:
         keys = [((row.reference or "") if by_reference else row.brin, row.id) for row in rows]
         nodes = [Registration.from_domain(row, context.services.catalogue) for row in rows]
         return RegistrationConnection(
-            edges=[RegistrationEdge(key=key, node=node) for key, node in zip(keys, nodes, strict=True)],
+            keys=keys,
             nodes=nodes,
             page_info=PageInfo(
                 has_next_page=more,

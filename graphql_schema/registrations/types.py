@@ -173,6 +173,11 @@ class RegistrationEdge:
 class RegistrationConnection:
     """A page of registrations."""
 
-    edges: list[RegistrationEdge]
+    keys: strawberry.Private[list[tuple[str, int]]]
     nodes: list[Registration]
     page_info: PageInfo
+
+    @strawberry.field
+    def edges(self) -> list[RegistrationEdge]:
+        """Return the nodes with their cursors."""
+        return [RegistrationEdge(key=key, node=node) for key, node in zip(self.keys, self.nodes, strict=True)]

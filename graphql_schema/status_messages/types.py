@@ -7,14 +7,13 @@ from uuid import UUID
 
 import strawberry
 
+from app.domain import status_message as domain
+from app.services.catalogue import CatalogueService
 from graphql_schema.enums import Finding, MessageOutcome, RefusalCode
 from graphql_schema.registrations.types import Registration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from app.domain import status_message as domain
-    from app.services.catalogue import CatalogueService
 
 
 @strawberry.type(description="What became of one message.")
@@ -29,12 +28,18 @@ class MessageResult:
     code: RefusalCode | None = strawberry.field(description="Why REFUSED.")
     field: str | None = strawberry.field(description="Of FIELD_INVALID.")
     findings: list[Finding]
-    registration: Registration | None = strawberry.field(description="Null when REFUSED.")
+    judged: strawberry.Private[domain.MessageResult]
+    catalogue: strawberry.Private[CatalogueService]
+
+    @strawberry.field(description="Null when REFUSED.")
+    def registration(self) -> Registration | None:
+        """Return the registration as the batch left it; made only for those who ask for it."""
+        found = self.judged.registration
+        return None if found is None else Registration.from_domain(found, self.catalogue)
 
     @classmethod
     def from_domain(cls, result: domain.MessageResult, catalogue: CatalogueService) -> Self:
         """Translate."""
-        registration = result.registration
         return cls(
             message_id=result.message_id,
             outcome=result.outcome,
@@ -42,7 +47,8 @@ class MessageResult:
             code=result.code,
             field=result.field,
             findings=list(result.findings),
-            registration=None if registration is None else Registration.from_domain(registration, catalogue),
+            judged=result,
+            catalogue=catalogue,
         )
 
 
