@@ -134,60 +134,73 @@ def judge(current: Registration, message: StatusMessage, student_id: int, sender
     if current.student_id != student_id:
         return refused(Refusal.OTHER_STUDENT)
     late = _lateness(message.occurred_at, sender)
-    heard = _heard(current, sender)
     effective_at = min(message.occurred_at, sender.recorded_at)
     if effective_at < current.effective_at:
-        outdated = replace(heard, last_confirmed_at=current.last_confirmed_at)
-        change = Change(
-            ChangeKind.OUTDATED,
-            current.student_id,
-            message.status,
-            None,
-            message.learning_path,
-            sender.source,
-            message.occurred_at,
-        )
-        return Judgement(Outcome.OUTDATED, outdated, (change,), late)
+        return _outdated(current, message, sender, late)
+    live = current.annulled_by is None
     if (
         sender.source is StatusSource.CAMBO
         and message.status is Status.WITHDRAWN
         and current.status is Status.ENROLLED
-        and current.annulled_by is None
+        and live
     ):
         return refused(Refusal.ALREADY_ENROLLED)
-    return _accepted(replace(heard, effective_at=effective_at), message, sender, late)
-
-
-def _accepted(
-    current: Registration, message: StatusMessage, sender: Sender, findings: tuple[Finding, ...]
-) -> Judgement:
-    same_status = current.status is message.status and current.annulled_by is None
-    same_data = (
-        current.programme_code == message.programme_code
-        and current.learning_path is message.learning_path
-        and current.school_year == message.school_year
-        and current.programme_year == message.programme_year
-    )
-    if same_status and same_data:
-        return Judgement(Outcome.ACCEPTED, current, (), (*findings, Finding.CONFIRMS_CURRENT))
+    same_status = live and current.status is message.status
+    if same_status and _same_data(current, message):
+        confirmed = replace(
+            current,
+            effective_at=effective_at,
+            last_confirmed_at=max(current.last_confirmed_at, sender.recorded_at),
+            reported_by=_reporters(current, sender),
+        )
+        return Judgement(Outcome.ACCEPTED, confirmed, (), (*late, Finding.CONFIRMS_CURRENT))
     after = replace(
         current,
         programme_code=message.programme_code,
         learning_path=message.learning_path,
         school_year=message.school_year,
         programme_year=message.programme_year,
+        status=message.status,
+        status_since=current.status_since if same_status else message.occurred_at,
+        status_source=current.status_source if same_status else sender.source,
+        effective_at=effective_at,
+        last_confirmed_at=max(current.last_confirmed_at, sender.recorded_at),
         annulled_by=None,
+        reported_by=_reporters(current, sender),
     )
-    if same_status:
-        change = _change(ChangeKind.DATA, after, current.status, message.occurred_at, sender)
-        return Judgement(Outcome.ACCEPTED, after, (change,), findings)
-    after = replace(
-        after, status=message.status, status_since=message.occurred_at, status_source=sender.source
-    )
-    change = _change(ChangeKind.STATUS, after, current.status, message.occurred_at, sender)
-    if current.status is not after.status and (current.status, after.status) not in USUAL_STEPS:
-        findings = (*findings, Finding.UNUSUAL_STEP)
+    kind = ChangeKind.DATA if same_status else ChangeKind.STATUS
+    step = (current.status, message.status)
+    unusual = step[0] is not step[1] and step not in USUAL_STEPS
+    findings = (*late, Finding.UNUSUAL_STEP) if unusual else late
+    change = _change(kind, after, current.status, message.occurred_at, sender)
     return Judgement(Outcome.ACCEPTED, after, (change,), findings)
+
+
+def _same_data(current: Registration, message: StatusMessage) -> bool:
+    return (
+        current.programme_code == message.programme_code
+        and current.learning_path is message.learning_path
+        and current.school_year == message.school_year
+        and current.programme_year == message.programme_year
+    )
+
+
+def _outdated(
+    current: Registration, message: StatusMessage, sender: Sender, findings: tuple[Finding, ...]
+) -> Judgement:
+    """Return what a late message does: it stands in the history, and its sender has reported."""
+    reporters = _reporters(current, sender)
+    after = current if reporters is current.reported_by else replace(current, reported_by=reporters)
+    change = Change(
+        ChangeKind.OUTDATED,
+        current.student_id,
+        message.status,
+        None,
+        message.learning_path,
+        sender.source,
+        message.occurred_at,
+    )
+    return Judgement(Outcome.OUTDATED, after, (change,), findings)
 
 
 def correct(
@@ -247,12 +260,16 @@ def _replace_status(current: Registration, correction: Correction, sender: Sende
 
 
 def _heard(current: Registration, sender: Sender) -> Registration:
-    known = current.reported_by
-    if sender.organisation_id not in known:
-        known = (*known, sender.organisation_id)
     return replace(
-        current, last_confirmed_at=max(current.last_confirmed_at, sender.recorded_at), reported_by=known
+        current,
+        last_confirmed_at=max(current.last_confirmed_at, sender.recorded_at),
+        reported_by=_reporters(current, sender),
     )
+
+
+def _reporters(current: Registration, sender: Sender) -> tuple[int, ...]:
+    known = current.reported_by
+    return known if sender.organisation_id in known else (*known, sender.organisation_id)
 
 
 def _lateness(occurred_at: datetime, sender: Sender) -> tuple[Finding, ...]:

@@ -22,6 +22,7 @@ _SERVER_SETTINGS = {
     "application_name": "koppelpunt",
     "jit": "off",
     "statement_timeout": "30s",
+    "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "30s",
 }
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from app.domain.codes import Status, StatusSource
 from app.domain.registration import ChangeKind
+from app.persistence.packing import pack, pack_each, pack_moments, pack_nullable, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,16 +19,16 @@ if TYPE_CHECKING:
 
 # The ids are drawn in the order of the list, after the locks on the registrations are held: so the order
 # of ids within a registration is the order in which its changes took effect.
-_APPEND = """
+_APPEND = f"""
 with appended as (
   insert into status_event (registration_id, student_id, organisation_id, kind, status, previous_status,
                             learning_path, source, occurred_at, recorded_at)
-  select registration_id, student_id, $1, kind, status, previous_status, learning_path, source,
+  select registration_id, student_id, organisation_id, kind, status, previous_status, learning_path, source,
          occurred_at, $2
-  from unnest($3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-              $10::timestamptz[]) with ordinality
-       as change (registration_id, student_id, kind, status, previous_status, learning_path, source,
-                  occurred_at, position)
+  from unnest({unpack(1, "bigint")}, {unpack(3, "bigint")}, {unpack(4, "bigint")}, {unpack(5)}, {unpack(6)},
+              {unpack(7)}, {unpack(8)}, {unpack(9)}, {unpack(10, "timestamptz")}) with ordinality
+       as change (organisation_id, registration_id, student_id, kind, status, previous_status,
+                  learning_path, source, occurred_at, position)
   order by position
   returning id, kind
 )
@@ -44,6 +45,15 @@ cross join lateral (
 ) e
 order by wanted.registration_id, e.id
 """
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedChange:
+    """A change of a registration, and the organisation whose message made it."""
+
+    organisation_id: int
+    registration_id: int
+    change: Change
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,24 +75,23 @@ class Events:
     def __init__(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
         self._connection = connection
 
-    async def append(
-        self, organisation_id: int, recorded_at: datetime, changes: Sequence[tuple[int, Change]]
-    ) -> None:
-        """Record changes as (registration, change), in order; all but OUTDATED ones become pending."""
+    async def append(self, recorded_at: datetime, changes: Sequence[RecordedChange]) -> None:
+        """Record changes in order; all but OUTDATED ones become pending."""
         if not changes:
             return
+        happened = [one.change for one in changes]
         await self._connection.execute(
             _APPEND,
-            organisation_id,
+            pack_each(one.organisation_id for one in changes),
             recorded_at,
-            [registration_id for registration_id, _ in changes],
-            [change.student_id for _, change in changes],
-            [change.kind for _, change in changes],
-            [change.status for _, change in changes],
-            [change.previous_status for _, change in changes],
-            [change.learning_path for _, change in changes],
-            [change.source for _, change in changes],
-            [change.occurred_at for _, change in changes],
+            pack_each(one.registration_id for one in changes),
+            pack_each(change.student_id for change in happened),
+            pack(change.kind for change in happened),
+            pack(change.status for change in happened),
+            pack_nullable(change.previous_status for change in happened),
+            pack(change.learning_path for change in happened),
+            pack(change.source for change in happened),
+            pack_moments(change.occurred_at for change in happened),
         )
 
     async def histories(

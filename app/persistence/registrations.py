@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from app.domain.codes import LearningPath, Status, StatusSource
 from app.domain.registration import Registration
+from app.persistence.packing import pack, pack_each, pack_moments, pack_nullable, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -21,16 +22,17 @@ r.annulled_by, r.reported_by, r.region
 COLUMN_COUNT = 17
 
 # Made in the order of the key; whoever comes second waits here and then finds the row.
-_CREATE = """
+_CREATE = f"""
 insert into registration (public_id, application_id, student_id, brin, programme_code, learning_path,
                           school_year, programme_year, status, status_since, status_source, effective_at,
                           created_at, last_confirmed_at, region, annulled_by, reported_by)
 select public_id, application_id, student_id, brin, programme_code, learning_path, school_year,
        programme_year, status, status_since, status_source, effective_at, last_confirmed_at,
        last_confirmed_at, region, null, array[reported_by]
-from unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::smallint[],
-            $8::smallint[], $9::text[], $10::timestamptz[], $11::text[], $12::timestamptz[],
-            $13::timestamptz[], $14::text[], $15::bigint[])
+from unnest({unpack(1, "uuid")}, {unpack(2)}, {unpack(3, "bigint")}, {unpack(4)}, {unpack(5)}, {unpack(6)},
+            {unpack(7, "smallint")}, {unpack(8, "smallint")}, {unpack(9)}, {unpack(10, "timestamptz")},
+            {unpack(11)}, {unpack(12, "timestamptz")}, {unpack(13, "timestamptz")}, {unpack(14)},
+            {unpack(15, "bigint")})
      as made (public_id, application_id, student_id, brin, programme_code, learning_path, school_year,
               programme_year, status, status_since, status_source, effective_at, last_confirmed_at, region,
               reported_by)
@@ -46,19 +48,19 @@ where r.application_id = any($1::text[])
 order by r.application_id collate "C"
 for update
 """
-_UPDATE = """
+_UPDATE = f"""
 update registration r set
   student_id = u.student_id, programme_code = u.programme_code, learning_path = u.learning_path,
   school_year = u.school_year, programme_year = u.programme_year, status = u.status,
   status_since = u.status_since, status_source = u.status_source, effective_at = u.effective_at,
   last_confirmed_at = u.last_confirmed_at, annulled_by = u.annulled_by, region = coalesce(u.region, r.region),
-  reported_by = case when u.reporter = any(r.reported_by) then r.reported_by
-                     else array_append(r.reported_by, u.reporter) end
-from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::smallint[], $6::smallint[], $7::text[],
-            $8::timestamptz[], $9::text[], $10::timestamptz[], $11::timestamptz[], $12::bigint[], $13::text[],
-            $14::bigint[])
+  reported_by = string_to_array(u.reported_by, ' ')::bigint[]
+from unnest({unpack(1, "bigint")}, {unpack(2, "bigint")}, {unpack(3)}, {unpack(4)}, {unpack(5, "smallint")},
+            {unpack(6, "smallint")}, {unpack(7)}, {unpack(8, "timestamptz")}, {unpack(9)},
+            {unpack(10, "timestamptz")}, {unpack(11, "timestamptz")}, {unpack(12, "bigint")}, {unpack(13)},
+            {unpack(14)})
      as u (id, student_id, programme_code, learning_path, school_year, programme_year, status, status_since,
-           status_source, effective_at, last_confirmed_at, annulled_by, region, reporter)
+           status_source, effective_at, last_confirmed_at, annulled_by, region, reported_by)
 where r.id = u.id
 """
 _BY_ID = f"select {COLUMNS} from registration r where r.id = any($1::bigint[])"
@@ -97,21 +99,21 @@ class Registrations:
             return set()
         rows = await self._connection.fetch(
             _CREATE,
-            [one.public_id for one in made],
-            [one.application_id for one in made],
-            [one.student_id for one in made],
-            [one.brin for one in made],
-            [one.programme_code for one in made],
-            [one.learning_path for one in made],
-            [one.school_year for one in made],
-            [one.programme_year for one in made],
-            [one.status for one in made],
-            [one.status_since for one in made],
-            [one.status_source for one in made],
-            [one.effective_at for one in made],
-            [one.last_confirmed_at for one in made],
-            [one.region for one in made],
-            [one.reported_by[0] for one in made],
+            pack_each(one.public_id for one in made),
+            pack(one.application_id for one in made),
+            pack_each(one.student_id for one in made),
+            pack(one.brin for one in made),
+            pack(one.programme_code for one in made),
+            pack(one.learning_path for one in made),
+            pack_each(one.school_year for one in made),
+            pack_each(one.programme_year for one in made),
+            pack(one.status for one in made),
+            pack_moments(one.status_since for one in made),
+            pack(one.status_source for one in made),
+            pack_moments(one.effective_at for one in made),
+            pack_moments(one.last_confirmed_at for one in made),
+            pack_nullable(one.region for one in made),
+            pack_each(one.reported_by[0] for one in made),
         )
         return {row["application_id"] for row in rows}
 
@@ -130,26 +132,26 @@ class Registrations:
         rows = await self._connection.fetch(_LOCK, list(application_ids))
         return {row["application_id"]: registration_of(row) for row in rows}
 
-    async def update(self, changed: Sequence[Registration], reporter: int) -> None:
+    async def update(self, changed: Sequence[Registration]) -> None:
         """Write the present state of registrations that this transaction has locked."""
         if not changed:
             return
         await self._connection.execute(
             _UPDATE,
-            [one.id for one in changed],
-            [one.student_id for one in changed],
-            [one.programme_code for one in changed],
-            [one.learning_path for one in changed],
-            [one.school_year for one in changed],
-            [one.programme_year for one in changed],
-            [one.status for one in changed],
-            [one.status_since for one in changed],
-            [one.status_source for one in changed],
-            [one.effective_at for one in changed],
-            [one.last_confirmed_at for one in changed],
-            [one.annulled_by for one in changed],
-            [one.region for one in changed],
-            [reporter] * len(changed),
+            pack_each(one.id for one in changed),
+            pack_each(one.student_id for one in changed),
+            pack(one.programme_code for one in changed),
+            pack(one.learning_path for one in changed),
+            pack_each(one.school_year for one in changed),
+            pack_each(one.programme_year for one in changed),
+            pack(one.status for one in changed),
+            pack_moments(one.status_since for one in changed),
+            pack(one.status_source for one in changed),
+            pack_moments(one.effective_at for one in changed),
+            pack_moments(one.last_confirmed_at for one in changed),
+            pack_nullable(one.annulled_by for one in changed),
+            pack_nullable(one.region for one in changed),
+            pack(" ".join(map(str, one.reported_by)) for one in changed),
         )
 
     async def by_ids(self, ids: Collection[int]) -> dict[int, Registration]:

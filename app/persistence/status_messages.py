@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.domain.status_message import Finding, Outcome, Refusal
+from app.persistence.packing import pack, pack_each, pack_moments, pack_nullable, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -14,21 +15,29 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-_KNOWN = """
-select message_id, digest, digest_version, outcome, findings, registration_id
-from status_message where organisation_id = $1 and message_id = any($2::uuid[])
+_KNOWN = f"""
+select m.organisation_id, m.message_id, m.digest, m.digest_version, m.outcome, m.findings, m.registration_id
+from unnest({unpack(1, "bigint")}, {unpack(2, "uuid")}) as asked (organisation_id, message_id)
+join status_message m using (organisation_id, message_id)
 """
-_INSERT = """
+_INSERT = f"""
 insert into status_message (organisation_id, message_id, brin, registration_id, outcome, findings, digest,
                             digest_version, occurred_at, received_at)
-select $1, message_id, brin, registration_id, outcome, string_to_array(findings, ','), digest,
-       $8, occurred_at, $9
-from unnest($2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::bytea[], $10::timestamptz[])
-     as added (message_id, brin, registration_id, outcome, findings, digest, occurred_at)
-order by message_id
+select organisation_id, message_id, brin, registration_id, outcome,
+       coalesce(string_to_array(findings, ','), '{{}}'), decode(digest, 'hex'), $8, occurred_at, $9
+from unnest({unpack(1, "bigint")}, {unpack(2, "uuid")}, {unpack(3)}, {unpack(4, "bigint")}, {unpack(5)},
+            {unpack(6)}, {unpack(7)}, {unpack(10, "timestamptz")})
+     as added (organisation_id, message_id, brin, registration_id, outcome, findings, digest, occurred_at)
+order by organisation_id, message_id
 on conflict do nothing
 """
-_INSERT_REFUSED = """
+_INSERT_REFUSED = f"""
+insert into refused_message (organisation_id, message_id, brin, code, field, received_at)
+select organisation_id, message_id, brin, code, field, $6
+from unnest({unpack(1, "bigint")}, {unpack(2, "uuid")}, {unpack(3)}, {unpack(4)}, {unpack(5)})
+     as added (organisation_id, message_id, brin, code, field)
+"""
+_REFUSED = """
 insert into refused_message (organisation_id, message_id, brin, code, field, received_at)
 select $1, message_id, brin, code, field, $6
 from unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) as added (message_id, brin, code, field)
@@ -40,11 +49,15 @@ order by message_id, id desc
 """
 _CONTEXT = """
 select
-  array(select brin from mandate
-        where organisation_id = $1 and valid_from <= $2 and (valid_to is null or valid_to >= $2)) as mandates,
+  array(select organisation_id || ' ' || brin from mandate
+        where organisation_id = any($1::bigint[])
+        and valid_from <= $2 and (valid_to is null or valid_to >= $2)) as mandates,
   array(select brin from institution where brin = any($3::text[])) as institutions,
   array(select code from programme where code = any($4::text[])) as programmes
 """
+
+
+MessageKey = tuple[int, "UUID"]  # the sending organisation, and its id of the message
 
 
 class MessageIdTakenError(Exception):
@@ -69,6 +82,7 @@ class LoggedMessage:
 class NewMessage:
     """A message that takes its id."""
 
+    organisation_id: int
     message_id: UUID
     brin: str
     registration_id: int
@@ -82,6 +96,7 @@ class NewMessage:
 class RefusedMessage:
     """A message that leaves its id free; `brin` only where it has the form of one."""
 
+    organisation_id: int
     message_id: UUID
     brin: str | None
     code: Refusal
@@ -90,9 +105,9 @@ class RefusedMessage:
 
 @dataclass(frozen=True, slots=True)
 class BatchContext:
-    """What a batch is judged against: valid mandates, and what the catalogue knows of what it names."""
+    """What a batch is judged against: mandates of today as (organisation, BRIN), and the catalogue."""
 
-    mandates: frozenset[str]
+    mandates: frozenset[tuple[int, str]]
     institutions: frozenset[str]
     programmes: frozenset[str]
 
@@ -104,23 +119,34 @@ class StatusMessages:
         self._connection = connection
 
     async def context(
-        self, organisation_id: int, today: date, brins: Collection[str], programme_codes: Collection[str]
+        self,
+        organisation_ids: Collection[int],
+        today: date,
+        brins: Collection[str],
+        programme_codes: Collection[str],
     ) -> BatchContext:
         """Read mandates and catalogue for one batch, in one statement."""
         row = await self._connection.fetchrow(
-            _CONTEXT, organisation_id, today, list(brins), list(programme_codes)
+            _CONTEXT, list(organisation_ids), today, list(brins), list(programme_codes)
         )
         if row is None:
             return BatchContext(frozenset(), frozenset(), frozenset())
+        mandates = (mandate.split(" ", 1) for mandate in row["mandates"])
         return BatchContext(
-            frozenset(row["mandates"]), frozenset(row["institutions"]), frozenset(row["programmes"])
+            frozenset((int(organisation_id), brin) for organisation_id, brin in mandates),
+            frozenset(row["institutions"]),
+            frozenset(row["programmes"]),
         )
 
-    async def known(self, organisation_id: int, message_ids: Collection[UUID]) -> dict[UUID, LoggedMessage]:
-        """Return those of the sender's message ids that are taken."""
-        rows = await self._connection.fetch(_KNOWN, organisation_id, list(message_ids))
+    async def known(self, keys: Collection[MessageKey]) -> dict[MessageKey, LoggedMessage]:
+        """Return those message ids, as (sender, id), that are taken."""
+        rows = await self._connection.fetch(
+            _KNOWN,
+            pack_each(organisation_id for organisation_id, _ in keys),
+            pack_each(message_id for _, message_id in keys),
+        )
         return {
-            row["message_id"]: LoggedMessage(
+            (row["organisation_id"], row["message_id"]): LoggedMessage(
                 row["message_id"],
                 Outcome(row["outcome"]),
                 row["digest"],
@@ -141,40 +167,36 @@ class StatusMessages:
             for row in rows
         }
 
-    async def add(
-        self, organisation_id: int, messages: Sequence[NewMessage], digest_version: int, received_at: datetime
-    ) -> None:
+    async def add(self, messages: Sequence[NewMessage], digest_version: int, received_at: datetime) -> None:
         """Take the ids of these messages; raise MessageIdTakenError when one was taken meanwhile."""
         if not messages:
             return
         status = await self._connection.execute(
             _INSERT,
-            organisation_id,
-            [message.message_id for message in messages],
-            [message.brin for message in messages],
-            [message.registration_id for message in messages],
-            [message.outcome for message in messages],
-            [",".join(message.findings) for message in messages],
-            [message.digest for message in messages],
+            pack_each(message.organisation_id for message in messages),
+            pack_each(message.message_id for message in messages),
+            pack(message.brin for message in messages),
+            pack_each(message.registration_id for message in messages),
+            pack(message.outcome for message in messages),
+            pack_nullable(",".join(message.findings) or None for message in messages),
+            pack(message.digest.hex() for message in messages),
             digest_version,
             received_at,
-            [message.occurred_at for message in messages],
+            pack_moments(message.occurred_at for message in messages),
         )
         if int(status.rsplit(" ", 1)[1]) != len(messages):
             raise MessageIdTakenError
 
-    async def add_refused(
-        self, organisation_id: int, messages: Sequence[RefusedMessage], received_at: datetime
-    ) -> None:
+    async def add_refused(self, messages: Sequence[RefusedMessage], received_at: datetime) -> None:
         """Log refusals."""
         if not messages:
             return
         await self._connection.execute(
             _INSERT_REFUSED,
-            organisation_id,
-            [message.message_id for message in messages],
-            [message.brin for message in messages],
-            [message.code for message in messages],
-            [message.field for message in messages],
+            pack_each(message.organisation_id for message in messages),
+            pack_each(message.message_id for message in messages),
+            pack_nullable(message.brin for message in messages),
+            pack(message.code for message in messages),
+            pack_nullable(message.field for message in messages),
             received_at,
         )

@@ -127,7 +127,9 @@ class FollowingService:
         distinct = list(dict.fromkeys(references))
         async with unit_of_work(self._database) as unit:
             await unit.feeds.lock(principal.organisation_id)
-            ended = await unit.follows.end(principal.organisation_id, distinct, now, codes.today(now))
+            # What cannot be a reference is none, and PostgreSQL would choke on some of it.
+            possible = [reference for reference in distinct if codes.is_identifier(reference)]
+            ended = await unit.follows.end(principal.organisation_id, possible, now, codes.today(now))
         return (
             [reference for reference in distinct if reference in ended],
             [reference for reference in distinct if reference not in ended],
@@ -163,6 +165,8 @@ class FollowingService:
     async def followed_student(self, principal: Principal, reference: str) -> FollowedStudent | None:
         """Return one followed student by the caller's own reference, or None."""
         require(principal, Scope.STUDENTS_FOLLOW)
+        if not codes.is_identifier(reference):
+            return None
         today = codes.today(self._clock())
         async with reading(self._database) as unit:
             follow = await unit.follows.by_reference(principal.organisation_id, reference, today)
@@ -239,7 +243,8 @@ class _Book:
             self._student_of_reference[reference] = student_id
             return FollowResult(reference, FollowOutcome.FOLLOWED), student_id
         if known is not None and (student.until or region):
-            self._extended[known.id] = (known.id, student.until or known.until, region)
+            _, until, earlier_region = self._extended.get(known.id, (0, known.until, None))
+            self._extended[known.id] = (known.id, student.until or until, region or earlier_region)
         elif new is not None and student.until:
             self._new[student_id] = NewFollow(student_id, reference, region or new.region, student.until)
         return FollowResult(reference, FollowOutcome.ALREADY_FOLLOWED), student_id

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from app.domain import codes
 from app.domain.codes import StatusSource
 from app.domain.registration import (
-    Change,
     ChangeKind,
     Judgement,
     Registration,
@@ -31,7 +30,14 @@ from app.domain.status_message import (
     Refusal,
     StatusMessage,
 )
-from app.persistence.status_messages import BatchContext, LoggedMessage, NewMessage, RefusedMessage
+from app.persistence.events import RecordedChange
+from app.persistence.status_messages import (
+    BatchContext,
+    LoggedMessage,
+    MessageKey,
+    NewMessage,
+    RefusedMessage,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,22 +49,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A message with what was computed of it before the transaction: nothing here can be read back."""
+    """A message of a sender, with what was computed of it before the transaction."""
 
+    organisation_id: int
+    source: StatusSource
     message: StatusMessage | Correction
     pseudonym: bytes | None
     digest: bytes
     defect: Refusal | None
     field: str | None
 
+    @property
+    def key(self) -> MessageKey:
+        """What the message is known by: its sender, and the sender's id."""
+        return self.organisation_id, self.message.message_id
 
-def examine(message: StatusMessage | Correction, keys: KeyChain, now: datetime) -> Candidate:
+
+def examine(
+    message: StatusMessage | Correction,
+    keys: KeyChain,
+    now: datetime,
+    *,
+    organisation_id: int,
+    source: StatusSource,
+) -> Candidate:
     """Judge the form of a message and compute its pseudonym and digest."""
     number = message.personal_number
     digits = None if number is None else number.digits()
     pseudonym = None if digits is None else keys.pseudonym(digits)
     defect = message.defect(digits, now)
     return Candidate(
+        organisation_id,
+        source,
         message,
         pseudonym,
         keys.digest(message.content(digits)),
@@ -68,53 +90,50 @@ def examine(message: StatusMessage | Correction, keys: KeyChain, now: datetime) 
 
 
 class MessageBatch:
-    """Judges and writes the messages of one sender."""
+    """Judges and writes messages, of one sender or of several."""
 
     def __init__(
         self,
         unit: UnitOfWork,
         keys: KeyChain,
         candidates: Sequence[Candidate],
-        *,
-        organisation_id: int,
-        source: StatusSource,
         clock: Callable[[], datetime],
     ) -> None:
         self._unit = unit
         self._keys = keys
         self._candidates = candidates
-        self._organisation_id = organisation_id
-        self._source = source
         self._clock = clock
         self._now = clock()
         self._states: dict[str, Registration] = {}
         self._fresh: set[str] = set()
-        self._taken: dict[UUID, LoggedMessage] = {}
+        self._taken: dict[MessageKey, LoggedMessage] = {}
         self._students: dict[bytes, int] = {}
         self._regions: dict[str, str] = {}
         self._changed: dict[str, None] = {}
-        self._changes: list[tuple[int, Change]] = []
+        self._changes: list[RecordedChange] = []
         self._accepted: list[NewMessage] = []
         self._refused: list[RefusedMessage] = []
 
     async def run(self, *, dry_run: bool = False) -> list[MessageResult]:
         """Judge all messages, and write what they do unless this is a dry run; results in their order."""
         unit = self._unit
-        self._taken = await unit.messages.known(
-            self._organisation_id, {one.message.message_id for one in self._candidates}
-        )
+        self._taken = await unit.messages.known({one.key for one in self._candidates})
         context = await self._context()
         await self._load([one for one in self._candidates if self._early(one, context) is None])
-        sender = Sender(self._organisation_id, self._source, self._clock())
-        answers = [self._judge(one, context, sender) for one in self._candidates]
+        # After the locks: whoever had them before has an earlier time.
+        recorded_at = self._clock()
+        answers = [
+            self._judge(one, context, Sender(one.organisation_id, one.source, recorded_at))
+            for one in self._candidates
+        ]
         if not dry_run:
-            await self._write(sender)
+            await self._write(recorded_at)
         return await self._results(answers, context)
 
     async def _context(self) -> BatchContext:
         messages = [one.message for one in self._candidates if one.defect is None]
         return await self._unit.messages.context(
-            self._organisation_id,
+            {one.organisation_id for one in self._candidates},
             codes.today(self._now),
             {message.brin for message in messages},
             {message.programme_code for message in messages if isinstance(message, StatusMessage)},
@@ -123,11 +142,11 @@ class MessageBatch:
     def _early(self, one: Candidate, context: BatchContext) -> Refusal | None:
         """Return why a message needs no look at its registration; DUPLICATE ones count as reused here."""
         message = one.message
-        if message.message_id in self._taken:
+        if one.key in self._taken:
             return Refusal.MESSAGE_ID_REUSED
         if one.defect is not None:
             return one.defect
-        if self._source is StatusSource.SIS and message.brin not in context.mandates:
+        if one.source is StatusSource.SIS and (one.organisation_id, message.brin) not in context.mandates:
             return Refusal.NO_MANDATE
         if message.brin not in context.institutions:
             return Refusal.UNKNOWN_INSTITUTION
@@ -173,11 +192,11 @@ class MessageBatch:
             programme_year=message.programme_year,
             status=message.status,
             status_since=message.occurred_at,
-            status_source=self._source,
+            status_source=one.source,
             effective_at=min(message.occurred_at, self._now),
             last_confirmed_at=self._now,
             annulled_by=None,
-            reported_by=(self._organisation_id,),
+            reported_by=(one.organisation_id,),
             region=self._region_of(message),
         )
 
@@ -191,7 +210,7 @@ class MessageBatch:
         self, one: Candidate, context: BatchContext, sender: Sender
     ) -> tuple[Candidate, Judgement, LoggedMessage | None]:
         message = one.message
-        logged = self._taken.get(message.message_id)
+        logged = self._taken.get(one.key)
         if logged is not None:
             if logged.digest == one.digest:
                 return one, Judgement(Outcome.DUPLICATE, None), logged
@@ -227,20 +246,19 @@ class MessageBatch:
             judgement = judge(current, message, student_id, sender)
         if judgement.registration is None:
             return judgement
-        findings = judgement.findings
-        if message.programme_code not in context.programmes:
-            findings = (Finding.UNKNOWN_PROGRAMME, *findings)
-        region = self._region_of(message)
         after = judgement.registration
+        region = self._region_of(message)
         if region is not None and region != after.region and judgement.outcome is Outcome.ACCEPTED:
-            after = replace(after, region=region)
-        return replace(judgement, registration=after, findings=findings)
+            judgement = replace(judgement, registration=replace(after, region=region))
+        if message.programme_code not in context.programmes:
+            judgement = replace(judgement, findings=(Finding.UNKNOWN_PROGRAMME, *judgement.findings))
+        return judgement
 
     def _refuse(self, one: Candidate, code: Refusal) -> tuple[Candidate, Judgement, None]:
         message = one.message
         field = one.field if code is one.defect else None
         brin = message.brin if codes.is_brin(message.brin) else None
-        self._refused.append(RefusedMessage(message.message_id, brin, code, field))
+        self._refused.append(RefusedMessage(one.organisation_id, message.message_id, brin, code, field))
         return one, Judgement(Outcome.REFUSED, None, code=code), None
 
     def _accept(self, one: Candidate, before: Registration | None, judgement: Judgement) -> None:
@@ -251,8 +269,10 @@ class MessageBatch:
         self._states[message.application_id] = after
         if after is not before:
             self._changed[message.application_id] = None
-        self._changes.extend((after.id, change) for change in judgement.changes)
-        self._taken[message.message_id] = LoggedMessage(
+        self._changes.extend(
+            RecordedChange(one.organisation_id, after.id, change) for change in judgement.changes
+        )
+        self._taken[one.key] = LoggedMessage(
             message.message_id,
             judgement.outcome,
             one.digest,
@@ -262,6 +282,7 @@ class MessageBatch:
         )
         self._accepted.append(
             NewMessage(
+                one.organisation_id,
                 message.message_id,
                 after.brin,
                 after.id,
@@ -272,18 +293,18 @@ class MessageBatch:
             )
         )
 
-    async def _write(self, sender: Sender) -> None:
-        unit, organisation_id = self._unit, self._organisation_id
+    async def _write(self, recorded_at: datetime) -> None:
+        unit = self._unit
         await unit.registrations.discard(self._fresh)
-        await unit.registrations.update([self._states[key] for key in self._changed], organisation_id)
-        await unit.events.append(organisation_id, sender.recorded_at, self._changes)
-        await unit.messages.add(organisation_id, self._accepted, self._keys.version, sender.recorded_at)
-        await unit.messages.add_refused(organisation_id, self._refused, sender.recorded_at)
+        await unit.registrations.update([self._states[key] for key in self._changed])
+        await unit.events.append(recorded_at, self._changes)
+        await unit.messages.add(self._accepted, self._keys.version, recorded_at)
+        await unit.messages.add_refused(self._refused, recorded_at)
 
     @property
     def has_changes(self) -> bool:
         """Whether there is something for the dispatcher."""
-        return any(change.kind is not ChangeKind.OUTDATED for _, change in self._changes)
+        return any(one.change.kind is not ChangeKind.OUTDATED for one in self._changes)
 
     async def _results(
         self,
@@ -311,7 +332,7 @@ class MessageBatch:
                         Outcome.DUPLICATE,
                         original_outcome=logged.outcome,
                         findings=logged.findings,
-                        registration=self._shown(registration, context),
+                        registration=shown_to(one.organisation_id, one.source, registration, context),
                     )
                 )
             elif judgement.registration is None:
@@ -323,15 +344,23 @@ class MessageBatch:
                         message_id,
                         judgement.outcome,
                         findings=judgement.findings,
-                        registration=self._shown(present.get(judgement.registration.id), context),
+                        registration=shown_to(
+                            one.organisation_id, one.source, present.get(judgement.registration.id), context
+                        ),
                     )
                 )
         return results
 
-    def _shown(self, registration: Registration | None, context: BatchContext) -> Registration | None:
-        """Return a registration unless the sender may no longer see it."""
-        if registration is None or registration.annulled_by not in {None, self._organisation_id}:
-            return None
-        if self._source is StatusSource.SIS and registration.brin not in context.mandates:
-            return None
-        return registration
+
+def shown_to(
+    organisation_id: int,
+    source: StatusSource,
+    registration: Registration | None,
+    context: BatchContext,
+) -> Registration | None:
+    """Return a registration that a sender reported, unless it may no longer see it."""
+    if registration is None or registration.annulled_by not in {None, organisation_id}:
+        return None
+    if source is StatusSource.SIS and (organisation_id, registration.brin) not in context.mandates:
+        return None
+    return registration

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from app.domain import codes
@@ -12,7 +14,9 @@ from app.domain.status_message import MessageResult
 from app.persistence.retry import CONTENTION
 from app.persistence.status_messages import MessageIdTakenError
 from app.persistence.unit_of_work import reading, unit_of_work
-from app.services.message_batch import MessageBatch, examine
+from app.services.message_batch import Candidate, MessageBatch, examine, shown_to
+from app.services.together import Together
+from app.telemetry import MESSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
 MESSAGES_AT_MOST = 1000
 CORRECTIONS_AT_MOST = 100
 _ATTEMPTS = 12
+_SMALL = 20  # submissions of up to so many messages share a transaction when they arrive together
 
 
 class _DryRunError(Exception):
@@ -50,6 +55,7 @@ class StatusMessageService:
         self._keys = keys
         self._clock = clock
         self._ring = ring
+        self._together: Together[list[Candidate], list[MessageResult]] = Together(self._record)
 
     async def report(
         self, principal: Principal, messages: Sequence[StatusMessage], *, dry_run: bool = False
@@ -61,44 +67,62 @@ class StatusMessageService:
         if not 1 <= len(messages) <= MESSAGES_AT_MOST:
             field = "input.messages"
             raise BadUserInputError(field, "A batch has 1 to 1,000 messages.")
-        return await self._run(principal, messages, dry_run=dry_run)
+        submission = self._submission(principal, messages)
+        if dry_run:
+            return await self._dry_run(submission)
+        if len(messages) <= _SMALL:
+            return await self._together.do(submission)
+        return (await self._record([submission]))[0]
 
     async def correct(self, principal: Principal, corrections: Sequence[Correction]) -> list[MessageResult]:
         """Judge and record 1 to 100 explicit corrections, which win over time."""
         if not 1 <= len(corrections) <= CORRECTIONS_AT_MOST:
             field = "input.corrections"
             raise BadUserInputError(field, "A batch has 1 to 100 corrections.")
-        return await self._run(principal, corrections, dry_run=False)
+        return (await self._record([self._submission(principal, corrections)]))[0]
 
-    async def _run(
-        self, principal: Principal, messages: Sequence[StatusMessage | Correction], *, dry_run: bool
-    ) -> list[MessageResult]:
+    def _submission(
+        self, principal: Principal, messages: Sequence[StatusMessage | Correction]
+    ) -> list[Candidate]:
         require(principal, Scope.STATUSES_REPORT)
         now = self._clock()
-        candidates = [examine(message, self._keys, now) for message in messages]
         source = StatusSource.CAMBO if principal.role is Role.CAMBO else StatusSource.SIS
+        return [
+            examine(message, self._keys, now, organisation_id=principal.organisation_id, source=source)
+            for message in messages
+        ]
+
+    async def _record(self, submissions: Sequence[list[Candidate]]) -> list[list[MessageResult]]:
+        """Judge and write submissions, one after another, in one transaction; results for each."""
+        candidates = list(chain.from_iterable(submissions))
         for _ in range(_ATTEMPTS):
             try:
                 async with unit_of_work(self._database) as unit:
-                    batch = MessageBatch(
-                        unit,
-                        self._keys,
-                        candidates,
-                        organisation_id=principal.organisation_id,
-                        source=source,
-                        clock=self._clock,
-                    )
-                    results = await batch.run(dry_run=dry_run)
-                    if dry_run:
-                        raise _DryRunError(results)  # noqa: TRY301 - leaving the block so is what rolls back
-            except _DryRunError as judged:
-                return judged.results
-            except (MessageIdTakenError, *CONTENTION):
+                    batch = MessageBatch(unit, self._keys, candidates, self._clock)
+                    results = await batch.run()
+            except MessageIdTakenError:
+                continue
+            except CONTENTION:
+                if len(submissions) > 1:
+                    raise  # each for itself then, so that one row that is held does not hold up the others
                 continue
             if batch.has_changes:
                 self._ring()
-            return results
+            _count(results)
+            remaining = iter(results)
+            return [list(islice(remaining, len(submission))) for submission in submissions]
         raise UnavailableError
+
+    async def _dry_run(self, candidates: list[Candidate]) -> list[MessageResult]:
+        try:
+            async with unit_of_work(self._database) as unit:
+                batch = MessageBatch(unit, self._keys, candidates, self._clock)
+                results = await batch.run(dry_run=True)
+                raise _DryRunError(results)  # noqa: TRY301 - leaving the block so is what rolls back
+        except _DryRunError as judged:
+            return judged.results
+        except CONTENTION as error:
+            raise UnavailableError from error
 
     async def results(self, principal: Principal, message_ids: Sequence[UUID]) -> list[MessageResult | None]:
         """Return what became of one's own messages, None where the hub never got one under this id."""
@@ -108,12 +132,14 @@ class StatusMessageService:
             raise BadUserInputError(field, "Ask for 1 to 1,000 messages.")
         organisation_id = principal.organisation_id
         async with reading(self._database) as unit:
-            logged = await unit.messages.known(organisation_id, message_ids)
+            known = await unit.messages.known([(organisation_id, one) for one in message_ids])
+            logged = {message_id: one for (_, message_id), one in known.items()}
             unknown = [message_id for message_id in message_ids if message_id not in logged]
             refused = await unit.messages.refused(organisation_id, unknown) if unknown else {}
-            context = await unit.messages.context(organisation_id, codes.today(self._clock()), (), ())
+            context = await unit.messages.context([organisation_id], codes.today(self._clock()), (), ())
             keys = {one.registration_id for one in logged.values() if one.registration_id is not None}
             registrations = await unit.registrations.by_ids(keys) if keys else {}
+        source = StatusSource.CAMBO if principal.role is Role.CAMBO else StatusSource.SIS
         found: list[MessageResult | None] = []
         for message_id in message_ids:
             one = logged.get(message_id) or refused.get(message_id)
@@ -121,11 +147,6 @@ class StatusMessageService:
                 found.append(None)
                 continue
             registration = registrations.get(one.registration_id or 0)
-            if registration is not None and (
-                registration.annulled_by not in {None, organisation_id}
-                or (principal.role is Role.SIS and registration.brin not in context.mandates)
-            ):
-                registration = None
             found.append(
                 MessageResult(
                     message_id,
@@ -133,7 +154,12 @@ class StatusMessageService:
                     code=one.code,
                     field=one.field,
                     findings=one.findings,
-                    registration=registration,
+                    registration=shown_to(organisation_id, source, registration, context),
                 )
             )
         return found
+
+
+def _count(results: Sequence[MessageResult]) -> None:
+    for (outcome, code), number in Counter((result.outcome, result.code) for result in results).items():
+        MESSAGES.labels(outcome, code or "").inc(number)
