@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from app.domain.codes import LearningPath, Status
     from app.domain.personal_number import PersonalNumber
-    from app.domain.registration import Registration
 
 
 class Outcome(StrEnum):
@@ -166,16 +165,3 @@ class Correction:
                 digits or "",
             )
         )
-
-
-@dataclass(frozen=True, slots=True)
-class MessageResult:
-    """What became of one message; `registration` is as the batch left it, None when refused."""
-
-    message_id: UUID
-    outcome: Outcome
-    original_outcome: Outcome | None = None
-    code: Refusal | None = None
-    field: str | None = None
-    findings: tuple[Finding, ...] = ()
-    registration: Registration | None = None

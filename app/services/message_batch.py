@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from app.domain import codes
 from app.domain.codes import StatusSource
+from app.domain.message_result import MessageResult
 from app.domain.registration import (
     ChangeKind,
     Judgement,
@@ -25,7 +26,6 @@ from app.domain.registration import (
 from app.domain.status_message import (
     Correction,
     Finding,
-    MessageResult,
     Outcome,
     Refusal,
     StatusMessage,

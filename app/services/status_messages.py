@@ -10,7 +10,7 @@ from app.domain import codes
 from app.domain.access import Principal, Role, Scope, require
 from app.domain.codes import StatusSource
 from app.domain.errors import BadUserInputError, UnavailableError
-from app.domain.status_message import MessageResult
+from app.domain.message_result import MessageResult
 from app.persistence.retry import CONTENTION
 from app.persistence.status_messages import MessageIdTakenError
 from app.persistence.unit_of_work import reading, unit_of_work

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import strawberry
 
-from app.domain import status_message as domain
+from app.domain import message_result as domain
 from app.services.catalogue import CatalogueService
 from graphql_schema.enums import Finding, MessageOutcome, RefusalCode
 from graphql_schema.registrations.types import Registration
