@@ -13,8 +13,10 @@ from app.persistence.migrations import at_head
 from app.settings import Settings, load_settings
 from app.telemetry import configure_logging, log
 from app.transport.authentication import Authenticator
+from app.transport.demo import demo_routes
 from app.transport.graphql_endpoint import GraphQLEndpoint, Limits
 from app.transport.middleware import AccessLogMiddleware, SecurityHeadersMiddleware
+from app.transport.page import graphiql_routes
 from app.transport.routes import all_routes
 from app.transport.token_endpoint import token_routes
 from graphql_schema.execution.operations import Operations
@@ -22,6 +24,8 @@ from graphql_schema.schema import schema
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from starlette.routing import BaseRoute
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -39,7 +43,7 @@ def create_app(settings: Settings) -> Starlette:
                 hub.services.clients,
                 token_seconds=settings.access_token_seconds,
             )
-            app.router.routes.extend(all_routes(endpoint, tokens, hub.database, ()))
+            app.router.routes.extend(all_routes(endpoint, tokens, hub.database, _demo(settings)))
             app.state.end_streams = endpoint.connections.begin_to_close
             log.info("hub_ready", address=settings.base_url)
             yield
@@ -50,6 +54,16 @@ def create_app(settings: Settings) -> Starlette:
         lifespan=lifespan,
         middleware=[Middleware(AccessLogMiddleware), Middleware(SecurityHeadersMiddleware)],
     )
+
+
+def _demo(settings: Settings) -> list[BaseRoute]:
+    if not settings.demo:
+        return []
+    from app.simulation.credentials import FILE_NAME  # noqa: PLC0415 - never loaded in production
+    from app.simulation.session import DemoSession  # noqa: PLC0415 - likewise
+
+    session = DemoSession(settings.base_url, settings.data_dir / FILE_NAME)
+    return [*demo_routes(session), *graphiql_routes()]
 
 
 def _endpoint(hub: Hub) -> GraphQLEndpoint:

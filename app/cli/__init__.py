@@ -6,7 +6,9 @@ import typer
 
 from app.cli.clients import client, mandate
 from app.cli.data import catalogue, export_schema, statistics
+from app.cli.demo import demo
 from app.cli.serving import migrate, serve
+from app.cli.simulation import simulate, token
 
 cli = typer.Typer(
     name="koppelpunt",
@@ -17,6 +19,9 @@ cli = typer.Typer(
 )
 cli.command("serve")(serve)
 cli.command("migrate")(migrate)
+cli.command("demo")(demo)
+cli.command("simulate")(simulate)
+cli.command("token")(token)
 cli.command("export-schema")(export_schema)
 cli.add_typer(client, name="client")
 cli.add_typer(mandate, name="mandate")

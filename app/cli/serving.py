@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _STOP_SECONDS = 15
 _FRAME_BYTES = 65_536
+# A worker that does not answer for so long is killed and replaced. It has to cover the start on a busy
+# machine too: with uvicorn's 5 s, workers that took longer were killed one after the other, for ever.
+_WORKER_SECONDS = 60
 
 
 def serve(
@@ -60,6 +63,7 @@ def serve_with(environment: Mapping[str, object], *, workers: int = 1, migrates:
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=_STOP_SECONDS,
+        timeout_worker_healthcheck=_WORKER_SECONDS,
     )
 
 

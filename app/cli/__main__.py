@@ -1,0 +1,5 @@
+"""`python -m app.cli` is `koppelpunt`."""
+
+from app.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""Traffic as it really is, played against a hub through its public API alone."""
