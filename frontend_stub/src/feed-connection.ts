@@ -2,7 +2,7 @@
 
 import { createClient } from "graphql-ws";
 
-import { Feed, type FeedPosition, type Gap, startingPoint, type StatusChange } from "./feed.ts";
+import { Feed, type FeedPosition, type Gap, lastNumberIn, startingPoint, type StatusChange } from "./feed.ts";
 import { ask, HubError } from "./hub.ts";
 import feedPosition from "./operations/feed-position.graphql?raw";
 import statusChanged from "./operations/status-changed.graphql?raw";
@@ -82,8 +82,9 @@ export class FeedConnection {
       keepAlive: PING_EVERY_MS,
       retryAttempts: 0, // a retry of the client's own would ask for the same numbers again
       on: {
-        connected: () => {
+        connected: (_socket, payload) => {
           this.#attempt = 0;
+          this.#listener.heard(lastNumberIn(payload));
           this.#listener.stateChanged("live");
         },
         message: () => {
@@ -92,7 +93,7 @@ export class FeedConnection {
         },
         ping: (received, payload) => {
           if (received) {
-            this.#listener.heard(numberIn(payload));
+            this.#listener.heard(lastNumberIn(payload));
           } else {
             overdue = window.setTimeout(() => client.terminate(), PONG_WITHIN_MS);
           }
@@ -163,11 +164,6 @@ function asHubError(reason: unknown): HubError | null {
     return new HubError({ message, extensions: { code: "UNAUTHENTICATED" } });
   }
   return null;
-}
-
-/** The hub's pings tell how far its feed goes. */
-function numberIn(payload: Record<string, unknown> | undefined): number | undefined {
-  return typeof payload?.lastNumber === "number" ? payload.lastNumber : undefined;
 }
 
 /** Doubling from half a second, with chance, so that all pages do not come back at once after a restart. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
-import { Feed, startingPoint, type StatusChange } from "./feed.ts";
+import { Feed, lastNumberIn, startingPoint, type StatusChange } from "./feed.ts";
 
 function aChange(number: number): StatusChange {
   return {
@@ -88,5 +88,18 @@ describe("startingPoint", () => {
 
   it("ignores a remembered number that the feed has not reached", () => {
     assert.equal(startingPoint(aPosition(1, 50), 900), 30);
+  });
+});
+
+describe("lastNumberIn", () => {
+  it("reads how far the feed goes", () => {
+    assert.equal(lastNumberIn({ feed: aPosition(1, 77) }), 77);
+    assert.equal(lastNumberIn({ feed: aPosition(0, 0) }), 0);
+  });
+
+  it("finds nothing where the hub says nothing of a feed", () => {
+    for (const payload of [undefined, null, {}, { feed: null }, { feed: {} }, { lastNumber: 7 }]) {
+      assert.equal(lastNumberIn(payload), undefined);
+    }
   });
 });

@@ -44,6 +44,15 @@ export function startingPoint(position: FeedPosition, remembered: number | null)
   return Math.max(0, position.earliestNumber - 1, seen - CONTEXT);
 }
 
+/**
+ * How far the feed goes, as the hub's pings and its `connection_ack` tell it: `{"feed": {"lastNumber": 7, …}}`.
+ * Callers without a feed get no such payload.
+ */
+export function lastNumberIn(payload: unknown): number | undefined {
+  const { feed } = (payload ?? {}) as { readonly feed?: Partial<FeedPosition> | null };
+  return typeof feed?.lastNumber === "number" ? feed.lastNumber : undefined;
+}
+
 /** One feed as far as it has been received. Numbers go up by one: anything else is a repeat or a gap. */
 export class Feed {
   /** The last number received: what to resume after. */

@@ -30,6 +30,7 @@ async function start(): Promise<void> {
 async function showDemo(session: DemoSession): Promise<void> {
   const { transferSystem, institution } = await session.current();
   byId("demo").hidden = false;
+  byId("graphiql-link").hidden = false;
   byId("feed-of").textContent = `What ${transferSystem.name} hears about the students that it follows`;
   byId("feed").hidden = false;
   byId("statistics").hidden = false;

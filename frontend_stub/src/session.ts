@@ -14,14 +14,17 @@ interface DemoParty {
   readonly name: string;
 }
 
+export type PartyName = "transferSystem" | "institution" | "sis";
+
 interface DemoAnswer {
   readonly transferSystem: DemoParty;
   readonly institution: DemoParty & { readonly brin: string; readonly schoolYear: number };
+  readonly sis?: DemoParty;
   /** Seconds. */
   readonly expiresIn: number;
 }
 
-/** The session that a hub in demo mode hands to whoever opens the page; both its tokens are renewed together. */
+/** The session that a hub in demo mode hands to whoever opens the page; its tokens are renewed together. */
 export class DemoSession {
   #answer: Promise<DemoAnswer>;
   #renewAt: number;
@@ -46,10 +49,16 @@ export class DemoSession {
     return this.#answer;
   }
 
-  tokensOf(party: "transferSystem" | "institution"): TokenSource {
+  tokensOf(party: PartyName): TokenSource {
     return {
       renewable: true,
-      current: async () => (await this.current())[party].token,
+      current: async () => {
+        const found = (await this.current())[party];
+        if (!found) {
+          throw new Error("The session has no such party.");
+        }
+        return found.token;
+      },
       discard: () => {
         if (Number.isFinite(this.#renewAt)) {
           this.#renewAt = 0;

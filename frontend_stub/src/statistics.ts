@@ -37,6 +37,8 @@ interface Statistics {
 }
 
 const REFRESH_EVERY_MS = 60_000;
+/** A hub that has just begun makes its first figures within seconds. */
+const ASK_AGAIN_AFTER_MS = 3_000;
 
 /** In the order of the columns. */
 const MEASURES: readonly { key: keyof Counts; name: string; dutch: string; meaning: string }[] = [
@@ -55,15 +57,24 @@ export function showStatistics(tokens: TokenSource, brin: string, schoolYear: nu
   );
   const refresh = async () => {
     const notice = byId("statistics-notice");
+    let wait = REFRESH_EVERY_MS;
     try {
       const token = await tokens.current();
-      const answer = await ask<{ multipleRegistrationStatistics: Statistics }>(
+      const answer = await ask<{ multipleRegistrationStatistics: Statistics | null }>(
         statisticsQuery,
         { brin, schoolYear },
         token,
       );
-      draw(answer.multipleRegistrationStatistics, schoolYear);
-      notice.textContent = "";
+      const statistics = answer.multipleRegistrationStatistics;
+      if (statistics) {
+        draw(statistics, schoolYear);
+        notice.textContent = "";
+      } else {
+        notice.textContent = "There are no figures yet; the hub is about to make them.";
+      }
+      if (!statistics?.byProgramme.length) {
+        wait = ASK_AGAIN_AFTER_MS;
+      }
     } catch (reason) {
       if (reason instanceof HubError && reason.code === "UNAUTHENTICATED") {
         tokens.discard();
@@ -71,7 +82,7 @@ export function showStatistics(tokens: TokenSource, brin: string, schoolYear: nu
       const why = reason instanceof HubError ? reason.message : "The hub cannot be reached.";
       notice.textContent = `${why} The figures are asked for again every minute.`;
     }
-    window.setTimeout(refresh, REFRESH_EVERY_MS);
+    window.setTimeout(refresh, wait);
   };
   void refresh();
 }
