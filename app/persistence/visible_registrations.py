@@ -13,7 +13,7 @@ from app.domain.access import Role
 from app.persistence.registrations import COLUMN_COUNT, COLUMNS, registration_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import date
     from uuid import UUID
 
@@ -30,18 +30,18 @@ _NOT_ANNULLED = "(r.annulled_by is null or r.annulled_by = $1)"
 _FOLLOW_OPEN = "f.organisation_id = $1 and f.ended_at is null and f.until >= $2"
 _VAVO = "($3 or r.learning_path <> 'VAVO')"
 
-# $1 organisation, $2 today, $3 whether VAVO is shown, $4 the key
-_ONE = {
+# $1 organisation, $2 today, $3 whether VAVO is shown, $4 the keys
+_SOME = {
     Role.SIS: f"""
 select {COLUMNS}, null as reference from registration r
-where {{key}} and $1 = any(r.reported_by) and {_MANDATE} and {_NOT_ANNULLED} and $3::boolean is not null""",
+where {{keys}} and $1 = any(r.reported_by) and {_MANDATE} and {_NOT_ANNULLED} and $3::boolean is not null""",
     Role.CAMBO: f"""
 select {COLUMNS}, null as reference from registration r
-where {{key}} and {_NOT_ANNULLED} and $2::date is not null and $3::boolean is not null""",
+where {{keys}} and {_NOT_ANNULLED} and $2::date is not null and $3::boolean is not null""",
     Role.OS: f"""
 select {COLUMNS}, f.reference from registration r
 join follow f on f.student_id = r.student_id and {_FOLLOW_OPEN}
-where {{key}} and r.annulled_by is null and {_VAVO}""",
+where {{keys}} and r.annulled_by is null and {_VAVO}""",
 }
 
 _FILTERS = "($4::smallint is null or r.school_year = $4) and ($5::text[] is null or r.status = any($5))"
@@ -108,20 +108,21 @@ class VisibleRegistrations:
         self._connection = connection
         self._viewpoint = viewpoint
 
-    async def by_public_id(self, public_id: UUID) -> Registration | None:
-        """Return the registration, or None when there is none or it may not be seen."""
-        return await self._one("r.public_id = $4", public_id)
+    async def by_public_ids(self, public_ids: Collection[UUID]) -> dict[UUID, Registration]:
+        """Return those of these registrations that may be seen."""
+        found = await self._find("r.public_id = any($4::uuid[])", list(public_ids))
+        return {registration.public_id: registration for registration in found}
 
-    async def by_application_id(self, brin: str, application_id: str) -> Registration | None:
-        """Return the registration of this institution, or None."""
-        found = await self._one("r.application_id = $4", application_id)
-        return found if found is not None and found.brin == brin else None
+    async def by_application_ids(self, application_ids: Collection[str]) -> dict[str, Registration]:
+        """Return those of these registrations that may be seen, of whatever institution."""
+        found = await self._find("r.application_id = any($4::text[])", list(application_ids))
+        return {registration.application_id: registration for registration in found}
 
-    async def _one(self, key: str, value: object) -> Registration | None:
+    async def _find(self, keys: str, values: Sequence[object]) -> list[Registration]:
         view = self._viewpoint
-        statement = _ONE[view.role].format(key=key)
-        row = await self._connection.fetchrow(statement, view.organisation_id, view.today, view.vavo, value)
-        return None if row is None else registration_of(row, row[COLUMN_COUNT])
+        statement = _SOME[view.role].format(keys=keys)
+        rows = await self._connection.fetch(statement, view.organisation_id, view.today, view.vavo, values)
+        return [registration_of(row, row[COLUMN_COUNT]) for row in rows]
 
     async def page(
         self, wanted: RegistrationFilter, after: tuple[str, int] | None, size: int

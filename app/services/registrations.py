@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from typing import TYPE_CHECKING, TypeVar
 
 from app.domain import codes
 from app.domain.access import Principal, Scope, require
 from app.domain.errors import BadUserInputError
 from app.persistence.unit_of_work import reading
-from app.persistence.visible_registrations import RegistrationFilter, Viewpoint
+from app.persistence.visible_registrations import RegistrationFilter, Viewpoint, VisibleRegistrations
+from app.services.together import Together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from app.persistence.events import HistoryEntry
 
 PAGE_AT_MOST = 200
+_Key = TypeVar("_Key")
 
 __all__ = ["PAGE_AT_MOST", "RegistrationFilter", "RegistrationService"]
 
@@ -31,6 +34,8 @@ class RegistrationService:
         self._database = database
         self._clock = clock
         self._vavo = vavo
+        self._by_public_id = Together(self._find_public_ids)
+        self._by_application_id = Together(self._find_application_ids)
 
     def _viewpoint(self, principal: Principal) -> Viewpoint:
         require(principal, Scope.REGISTRATIONS_READ)
@@ -38,9 +43,7 @@ class RegistrationService:
 
     async def by_public_id(self, principal: Principal, public_id: UUID) -> Registration | None:
         """Return the registration under the hub's own id."""
-        viewpoint = self._viewpoint(principal)
-        async with reading(self._database) as unit:
-            return await unit.seen_from(viewpoint).by_public_id(public_id)
+        return await self._by_public_id.do((self._viewpoint(principal), public_id))
 
     async def by_application_id(
         self, principal: Principal, brin: str, application_id: str
@@ -52,8 +55,32 @@ class RegistrationService:
             raise BadUserInputError(field, "This is no BRIN.")
         if not codes.is_identifier(application_id):
             return None
+        found = await self._by_application_id.do((viewpoint, application_id))
+        return found if found is not None and found.brin == brin else None
+
+    async def _find_public_ids(self, asked: Sequence[tuple[Viewpoint, UUID]]) -> list[Registration | None]:
+        return await self._find(asked, VisibleRegistrations.by_public_ids)
+
+    async def _find_application_ids(
+        self, asked: Sequence[tuple[Viewpoint, str]]
+    ) -> list[Registration | None]:
+        return await self._find(asked, VisibleRegistrations.by_application_ids)
+
+    async def _find(
+        self,
+        asked: Sequence[tuple[Viewpoint, _Key]],
+        look_up: Callable[[VisibleRegistrations, set[_Key]], Awaitable[dict[_Key, Registration]]],
+    ) -> list[Registration | None]:
+        """Look up what was asked for together: one statement for all who look from the same place."""
+        keys: dict[Viewpoint, set[_Key]] = defaultdict(set)
+        for viewpoint, key in asked:
+            keys[viewpoint].add(key)
         async with reading(self._database) as unit:
-            return await unit.seen_from(viewpoint).by_application_id(brin, application_id)
+            found = {
+                viewpoint: await look_up(unit.seen_from(viewpoint), wanted)
+                for viewpoint, wanted in keys.items()
+            }
+        return [found[viewpoint].get(key) for viewpoint, key in asked]
 
     async def page(
         self, principal: Principal, wanted: RegistrationFilter, after: tuple[str, int] | None, size: int

@@ -15,6 +15,7 @@ from app.domain.status_message import Correction, CorrectionKind, Finding, Outco
 from tests.factories.world import BRIN, FOREIGN_BRIN, OTHER_BRIN, a_message, a_personal_number
 
 HOUR = timedelta(hours=1)
+FULL_WIDTH = "".join(chr(0xFF10 + int(digit)) for digit in "123456782")
 
 
 def now():
@@ -129,7 +130,7 @@ class TestReport:
         ("changed", "code", "field"),
         [
             ({"personal_number": "123456789"}, Refusal.PERSONAL_NUMBER_INVALID, None),
-            ({"personal_number": "\uff11\uff12\uff13\uff14\uff15\uff16\uff17\uff18\uff12"}, Refusal.PERSONAL_NUMBER_INVALID, None),
+            ({"personal_number": FULL_WIDTH}, Refusal.PERSONAL_NUMBER_INVALID, None),
             ({"application_id": ""}, Refusal.FIELD_INVALID, "applicationId"),
             ({"application_id": "a\x00b"}, Refusal.FIELD_INVALID, "applicationId"),
             ({"application_id": "a" * 101}, Refusal.FIELD_INVALID, "applicationId"),

@@ -41,9 +41,7 @@ class TestTogether:
             return [item * 2 for item in items]
 
         together = Together(work, lanes=1)
-        results = await asyncio.gather(
-            *(together.do(number) for number in range(6)), return_exceptions=True
-        )
+        results = await asyncio.gather(*(together.do(number) for number in range(6)), return_exceptions=True)
         assert [result for result in results if not isinstance(result, ValueError)] == [0, 2, 4, 8, 10]
         assert isinstance(results[3], ValueError)
 
