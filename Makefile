@@ -39,7 +39,7 @@ $(STAMPS)/python:
 $(STAMPS)/packages: requirements.lock $(STAMPS)/python
 	awk '/^[a-z]/ { wanted = /^uv==/ } wanted' requirements.lock > .venv/uv.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes --requirement .venv/uv.txt
-	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes --no-build requirements.lock
+	$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes --no-build requirements.lock
 	@rm -f $(STAMPS)/project && touch $@
 
 $(STAMPS)/project: pyproject.toml $(STAMPS)/packages

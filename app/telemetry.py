@@ -29,7 +29,7 @@ DOORBELL_FAILURES = Counter(
 )
 DISPATCHER_LEADS = Gauge("koppelpunt_dispatcher_leads", "1 while this process numbers events")
 SUBSCRIPTIONS = Gauge("koppelpunt_subscriptions", "Open subscriptions to feeds")
-CONNECTIONS = Gauge("koppelpunt_connections", "Open websockets")
+CONNECTIONS = Gauge("koppelpunt_connections", "Open websockets and streams of events")
 REQUESTS = Histogram(
     "koppelpunt_request_seconds",
     "Duration of HTTP requests",
@@ -39,11 +39,36 @@ REQUESTS = Histogram(
 OLDEST_PENDING = Gauge(
     "koppelpunt_oldest_pending_seconds", "Age of the oldest event without its numbers, 0 when there is none"
 )
+OLDEST_UNACKNOWLEDGED = Gauge(
+    "koppelpunt_oldest_unacknowledged_seconds",
+    "Age of the oldest number that its receiver has not acknowledged, 0 when there is none",
+)
+RECEIVERS_BEHIND = Gauge(
+    "koppelpunt_receivers_behind", "Receivers that have not acknowledged every number of their feed"
+)
+WEBHOOK_ATTEMPTS = Counter(
+    "koppelpunt_webhook_attempts_total", "Notifications sent to webhooks, by what became of them", ["outcome"]
+)
+
+RATE_LIMITED = Counter(
+    "koppelpunt_rate_limited_total", "Refusals with RATE_LIMITED, by what was used up", ["of"]
+)
+UNUSUAL_FOLLOWS = Counter(
+    "koppelpunt_unusual_follows_total",
+    "Times that a transfer system followed far more in a day than on any day before",
+)
+
+
+# Made by the hub itself; masked, a time or an id would be of no use.
+_MADE_HERE = frozenset({"timestamp", "request_id", "error_id"})
 
 
 def _scrub_event(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
     """Mask what might be a personal number: the last defence."""
-    return {key: scrub(value) if isinstance(value, str) else value for key, value in event.items()}
+    return {
+        key: scrub(value) if isinstance(value, str) and key not in _MADE_HERE else value
+        for key, value in event.items()
+    }
 
 
 def configure_logging(level: str = "INFO", *, json: bool | None = None) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,7 +23,7 @@ _STOP_SECONDS = 15
 _FRAME_BYTES = 65_536
 # A worker that does not answer for so long is killed and replaced. It has to cover the start on a busy
 # machine too: with uvicorn's 5 s, workers that took longer were killed one after the other, for ever.
-_WORKER_SECONDS = 60
+_WORKER_SECONDS = 30
 
 
 def serve(
@@ -46,6 +48,8 @@ def serve_with(environment: Mapping[str, object], *, workers: int = 1, migrates:
         run(_prepare(settings, migrates=migrates))
     except SettingsError as error:
         fail(str(error))
+    # uvicorn ends in order and then raises the signal again; who asked for the end is told that all is well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
         "app.main:app",
         factory=True,

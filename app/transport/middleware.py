@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from app.domain.redaction import scrub
+from app.telemetry import REQUESTS
 from app.transport.graphql_endpoint.parts import CLIENT
 from graphql_schema.errors import format_exception
 
@@ -31,6 +32,9 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
 }
 _YEAR = "max-age=31536000; includeSubDomains"
+_MEASURED_PATHS = frozenset(
+    {"/", "/graphql", "/oauth/token", "/oauth/jwks", "/health/live", "/health/ready", "/metrics"}
+)
 _API_PATHS = ("/graphql", "/oauth/token", "/health", "/metrics")
 # https://www.w3.org/TR/trace-context/#traceparent-header
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -92,6 +96,7 @@ class AccessLogMiddleware:
                 case "http.response.start":
                     begun = True
                     status = message["status"]
+                    _measure(scope["path"], status, started)
                     MutableHeaders(scope=message).setdefault("X-Request-Id", request_id)
                 case "websocket.accept":
                     status = 101
@@ -118,6 +123,12 @@ class AccessLogMiddleware:
                 duration_ms=round((time.perf_counter() - started) * 1000, 1),
                 **client,
             )
+
+
+def _measure(path: str, status: int, started: float) -> None:
+    # Until the answer begins, since a stream of events has no end. Any path makes a label of its own.
+    known = path if path in _MEASURED_PATHS else "other"
+    REQUESTS.labels(known, str(status)).observe(time.perf_counter() - started)
 
 
 def _trace_id(headers: Headers) -> str | None:

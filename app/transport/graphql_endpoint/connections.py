@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.telemetry import CONNECTIONS
+
 RESTART = 1012
 FULL = 1013
 
@@ -47,6 +49,7 @@ class Connections:
         if self._closing or len(self._clients) >= self._limit:
             return False
         self._clients[connection] = None
+        CONNECTIONS.inc()
         self._empty.clear()
         return True
 
@@ -60,7 +63,10 @@ class Connections:
 
     def release(self, connection: LiveConnection) -> None:
         """Forget a connection that has ended."""
-        client_id = self._clients.pop(connection, None)
+        if connection not in self._clients:
+            return
+        CONNECTIONS.dec()
+        client_id = self._clients.pop(connection)
         if client_id is not None:
             self._per_client[client_id] -= 1
             if not self._per_client[client_id]:

@@ -1,0 +1,372 @@
+"""Whatever is sent: a clear code, nothing written, no traceback, and no personal number anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import asyncpg
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+from app.domain.access import Role
+from tests.factories.identity import Claims, ec_key, signed, signing_keys
+from tests.factories.live_hub import FOLLOW, LISTEN, REPORT, LiveClient, LiveHub, a_message
+from tests.factories.world import FOREIGN_BRIN, a_personal_number
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+TABLES = (
+    "status_message", "refused_message", "registration", "student", "status_event", "pending_event",
+    "follow", "feed_entry",
+)  # fmt: skip
+# Every number that these tests send, good or bad: none may be found anywhere afterwards.
+CANARIES: set[str] = set()
+
+
+def canary() -> str:
+    CANARIES.add(number := a_personal_number())
+    return number
+
+
+def wrong_canary() -> str:
+    """Return a number that fails the test of eleven by its last digit."""
+    number = canary()
+    CANARIES.add(wrong := number[:-1] + str((int(number[-1]) + 1) % 10))
+    return wrong
+
+
+def message(**changed: object) -> dict[str, object]:
+    return a_message(**{"personalNumber": canary(), **changed})
+
+
+@pytest.fixture
+async def connection(hub: LiveHub) -> AsyncIterator[asyncpg.Connection]:
+    opened = await asyncpg.connect(hub.environment["KOPPELPUNT_DATABASE_URL"])
+    yield opened
+    await opened.close()
+
+
+async def rows(connection: asyncpg.Connection, *, without: tuple[str, ...] = ()) -> dict[str, int]:
+    return {
+        table: await connection.fetchval(f"select count(*) from {table}")  # noqa: S608 - our own names
+        for table in TABLES
+        if table not in without
+    }
+
+
+@pytest.fixture
+async def quiet(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    """Demand that a test writes nothing, once what went before has its numbers."""
+    async with asyncio.timeout(10):
+        while True:
+            if not await connection.fetchval("select count(*) from pending_event"):
+                break
+            await asyncio.sleep(0.02)
+    before = await rows(connection)
+    yield
+    assert await rows(connection) == before
+
+
+def judged(body: dict[str, Any]) -> list[tuple[str, str | None]]:
+    """Return the codes of an answer with their fields, after a look at what else it tells."""
+    text = json.dumps(body)
+    assert "Traceback" not in text
+    assert '"data"' not in text or body["data"] is None or not any(body["data"].values())
+    return [(one["extensions"]["code"], one["extensions"].get("field")) for one in body["errors"]]
+
+
+class TestItemsOfABatch:
+    """What is judged item by item is refused, and its neighbours are not."""
+
+    @pytest.mark.parametrize(
+        ("changed", "code", "field"),
+        [
+            ({"personalNumber": "wrong"}, "PERSONAL_NUMBER_INVALID", None),
+            ({"personalNumber": 999990342}, "PERSONAL_NUMBER_INVALID", None),
+            ({"personalNumber": "000000000"}, "PERSONAL_NUMBER_INVALID", None),
+            ({"personalNumber": {"a": 1}}, "PERSONAL_NUMBER_INVALID", None),
+            ({"brin": "25lh"}, "FIELD_INVALID", "brin"),
+            ({"brin": "25LH00"}, "FIELD_INVALID", "brin"),
+            ({"brin": 25}, "FIELD_INVALID", "brin"),
+            ({"brin": FOREIGN_BRIN}, "NO_MANDATE", None),
+            ({"programmeCode": "123456789"}, "FIELD_INVALID", "programmeCode"),
+            ({"programmeCode": "25-04"}, "FIELD_INVALID", "programmeCode"),
+            ({"programmeCode": ""}, "FIELD_INVALID", "programmeCode"),
+            ({"schoolYear": 1999}, "FIELD_INVALID", "schoolYear"),
+            ({"programmeYear": 4}, "FIELD_INVALID", "programmeYear"),
+            ({"applicationId": ""}, "FIELD_INVALID", "applicationId"),
+            ({"applicationId": "a\x01b"}, "FIELD_INVALID", "applicationId"),
+            ({"leavingSchool": "25LH"}, "FIELD_INVALID", "leavingSchool"),
+            ({"occurredAt": "2099-01-01T00:00:00Z"}, "IN_THE_FUTURE", None),
+        ],
+    )
+    async def test_are_refused_alone(self, sis: LiveClient, changed, code, field) -> None:
+        if changed.get("personalNumber") == "wrong":
+            changed = {"personalNumber": wrong_canary()}
+        good, bad = message(), message(**changed)
+        first, refused, last = sis.report(good, bad, message())
+        assert [first["outcome"], refused["outcome"], last["outcome"]] == ["ACCEPTED", "REFUSED", "ACCEPTED"]
+        assert (refused["code"], refused["field"], refused["registration"]) == (code, field, None)
+
+    async def test_of_following_are_refused_alone(self, transfer_system: LiveClient) -> None:
+        students = [
+            {"personalNumber": wrong_canary(), "reference": "wrong"},
+            {"personalNumber": canary(), "reference": "right"},
+        ]
+        answered = transfer_system.ask(FOLLOW, {"input": {"students": students}})["followStudents"]["results"]
+        assert [(one["outcome"], one["code"]) for one in answered] == [
+            ("REFUSED", "PERSONAL_NUMBER_INVALID"),
+            ("FOLLOWED", None),
+        ]
+
+
+def failing() -> Iterator[Any]:
+    """Yield what fails a whole report, with the fields that the answer names."""
+    place = "variables.input.messages[0]"
+    for name, changed, field in [
+        ("a time without offset", {"occurredAt": "2026-09-01T12:00:00"}, f"{place}.occurredAt"),
+        ("a date for a time", {"occurredAt": "2026-09-01"}, f"{place}.occurredAt"),
+        ("a time that is none", {"occurredAt": "2026-13-41T12:00:00Z"}, f"{place}.occurredAt"),
+        ("an unknown status", {"status": "ACCEPTED"}, f"{place}.status"),
+        ("a status in small letters", {"status": "received"}, f"{place}.status"),
+        ("an unknown path", {"learningPath": "XXX"}, f"{place}.learningPath"),
+        ("a missing field", {"brin": ...}, f"{place}.brin"),
+        ("a missing number", {"personalNumber": ...}, f"{place}.personalNumber"),
+        ("a null number", {"personalNumber": None}, f"{place}.personalNumber"),
+        ("an unknown field", {"naam": "x"}, f"{place}.naam"),
+        ("a message id that is none", {"messageId": "1"}, f"{place}.messageId"),
+        ("a year as text", {"schoolYear": "2026"}, f"{place}.schoolYear"),
+        ("a year beyond 32 bits", {"schoolYear": 2**31}, f"{place}.schoolYear"),
+    ]:
+        yield pytest.param(changed, field, id=name)
+
+
+@pytest.mark.usefixtures("quiet")
+class TestRequests:
+    @pytest.mark.parametrize(("changed", "field"), [*failing()])
+    async def test_with_a_value_that_graphql_refuses_fail(self, sis: LiveClient, changed, field) -> None:
+        answered = sis.post(REPORT, {"input": {"messages": [message(**changed), message()]}})
+        assert answered.status_code == 400
+        assert judged(answered.json()) == [("BAD_USER_INPUT", field)]
+
+    @pytest.mark.parametrize("count", [0, 1001])
+    async def test_with_an_empty_or_too_long_batch_fail(self, sis: LiveClient, count: int) -> None:
+        one = message()
+        many = [{**one, "messageId": str(uuid4())} for _ in range(count)]
+        answered = sis.post(REPORT, {"input": {"messages": many}})
+        assert judged(answered.json()) == [("BAD_USER_INPUT", "input.messages")]
+
+    async def test_above_a_mebibyte_get_413(self, sis: LiveClient) -> None:
+        answered = sis.post(REPORT, {"input": {"messages": [message(applicationId="x" * (1 << 20))]}})
+        assert answered.status_code == 413
+        assert [code for code, _ in judged(answered.json())] == ["LIMIT_EXCEEDED"]
+
+    @pytest.mark.parametrize("first", [-1, 0, 201, 10**9])
+    async def test_for_another_size_of_page_fail(self, sis: LiveClient, first: int) -> None:
+        query = "query($first: Int!) { registrations(first: $first) { nodes { id } } }"
+        assert judged(sis.post(query, {"first": first}).json()) == [("BAD_USER_INPUT", "first")]
+
+    @pytest.mark.parametrize("cursor", ["x", "", "AAAA", "é", "' or 1=1 --", "A" * 10_000])
+    async def test_with_a_cursor_that_is_none_fail(self, sis: LiveClient, cursor: str) -> None:
+        query = "query($after: String) { registrations(after: $after) { nodes { id } } }"
+        assert judged(sis.post(query, {"after": cursor}).json()) == [("BAD_USER_INPUT", "after")]
+
+    async def test_with_a_cursor_of_another_list_fail(self, sis: LiveClient) -> None:
+        query = "{ registrations(first: 1) { nodes { statusHistory { pageInfo { endCursor } } } } }"
+        nodes = sis.ask(query)["registrations"]["nodes"]
+        cursor = nodes[0]["statusHistory"]["pageInfo"]["endCursor"]
+        again = "query($after: String) { registrations(after: $after) { nodes { id } } }"
+        assert judged(sis.post(again, {"after": cursor}).json()) == [("BAD_USER_INPUT", "after")]
+
+    @pytest.mark.parametrize(("after", "code"), [(-1, "BAD_USER_INPUT"), (10**6, "CURSOR_AHEAD")])
+    async def test_for_a_number_that_the_feed_has_not_fail(
+        self, transfer_system: LiveClient, after: int, code: str
+    ) -> None:
+        query = "query($after: Int!) { statusChanges(after: $after) { hasNextPage } }"
+        assert [found for found, _ in judged(transfer_system.post(query, {"after": after}).json())] == [code]
+
+    async def test_with_a_personal_number_in_the_document_fail(self, transfer_system: LiveClient) -> None:
+        query = (
+            f'mutation {{ followStudents(input: {{ students: [{{ personalNumber: "{canary()}", '
+            'reference: "r" }] }) { feed { lastNumber } } }'
+        )
+        answered = transfer_system.post(query)
+        assert [code for code, _ in judged(answered.json())] == ["BAD_USER_INPUT"]
+        assert not [number for number in CANARIES if number in answered.text]
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"", b"{", b"5", b"null", b'"x"', b"[]", b"\xff\xfe", b'{"query": 5}', b'{"query": ""}',
+            b'{"query": "{ viewer { role } }", "variables": []}', b'[{"query": "{ viewer { role } }"}]',
+            b'{"query": "{ viewer { role } }", "query": "{ feed { at } }"}',
+            b'{"query": "{ viewer { role } }", "variables": {"a": NaN}}',
+            b'{"query": "{ viewer { role } }", "variables": {"a": ' + b"9" * 5000 + b"}}",
+            b'{"a":' * 1000 + b"1" + b"}" * 1000,
+            b'{"query": "{ viewer { role } }", "variables": {"a": "\\u0000"}}',
+            b'{"query": "{ nobody knows }"}', b'{"query": "{ viewer { role }"}',
+            b'{"query": "query A { viewer { role } } query B { viewer { role } }"}',
+        ],
+    )  # fmt: skip
+    def test_that_are_no_graphql_request_get_400(self, sis: LiveClient, body: bytes) -> None:
+        answered = httpx.post(
+            f"{sis.hub.url}/graphql",
+            content=body,
+            headers={
+                **sis.headers,
+                "Content-Type": "application/json",
+                "Accept": "application/graphql-response+json",
+            },
+        )
+        assert answered.status_code == 400
+        assert {code for code, _ in judged(answered.json())} == {"BAD_USER_INPUT"}
+
+    @pytest.mark.parametrize(
+        "token", ["none", "missing", "garbage", "expired", "foreign key", "another audience"]
+    )
+    def test_without_a_good_token_get_401(self, sis: LiveClient, token: str) -> None:
+        answered = httpx.post(
+            f"{sis.hub.url}/graphql",
+            json={"query": REPORT, "variables": {"input": {"messages": [message()]}}},
+            headers=_authorization(sis, token),
+        )
+        assert answered.status_code == 401
+        assert answered.headers["www-authenticate"].startswith("Bearer")
+        assert judged(answered.json()) == [("UNAUTHENTICATED", None)]
+
+    def test_by_get_get_405(self, hub: LiveHub) -> None:
+        answered = httpx.get(f"{hub.url}/graphql", params={"query": "{ viewer { role } }"})
+        assert answered.status_code == 405
+        assert judged(answered.json()) == [("OPERATION_NOT_ALLOWED", None)]
+
+
+def _authorization(client: LiveClient, kind: str) -> dict[str, str]:
+    if kind == "missing":
+        return {}
+    if kind in {"none", "garbage"}:
+        return {"Authorization": "" if kind == "none" else "Bearer a.b.c"}
+    keys = json.loads(Path(client.hub.environment["KOPPELPUNT_SIGNING_KEYS_FILE"]).read_bytes())["keys"]
+    key = ec_key().import_key(keys[0]) if kind != "foreign key" else signing_keys().current
+    good: dict[str, object] = {"iss": client.hub.url, "aud": f"{client.hub.url}/graphql"}
+    now = int(time.time())
+    wrong: dict[str, dict[str, object]] = {
+        "expired": {"iat": now - 1000, "exp": now - 100},
+        "foreign key": {},
+        "another audience": {"aud": client.hub.url},
+    }
+    claims = Claims(client.client_id).of_token(**{**good, **wrong[kind]})
+    return {
+        "Authorization": f"Bearer {signed({'alg': 'ES256', 'typ': 'at+jwt', 'kid': key.kid}, claims, key)}"
+    }
+
+
+@pytest.mark.usefixtures("quiet")
+class TestFrames:
+    @pytest.mark.parametrize(
+        ("frame", "code"),
+        [
+            ("[]", 4400), ("1", 4400), ("null", 4400), ("{", 4400), ('{"type": "subscribe", "id": []}', 4400),
+            ('{"type": "subscribe", "id": "1", "payload": "x"}', 4400), (b"\x00\x01", 4400),
+            ('{"type": "nonsense"}', 4400), ('{"type": "connection_init"}', 4429), ("x" * 70_000, 1009),
+        ],
+    )  # fmt: skip
+    async def test_that_are_malformed_close_the_connection(
+        self, transfer_system: LiveClient, frame: str | bytes, code: int
+    ) -> None:
+        async with connect(
+            transfer_system.hub.websocket_url, subprotocols=[Subprotocol("graphql-transport-ws")]
+        ) as socket:
+            payload = {"authorization": f"Bearer {transfer_system.token}"}
+            await socket.send(json.dumps({"type": "connection_init", "payload": payload}))
+            assert json.loads(await socket.recv())["type"] == "connection_ack"
+            await socket.send(frame)
+            with suppress(ConnectionClosed):
+                async with asyncio.timeout(10):
+                    while True:
+                        await socket.recv()
+            assert socket.close_code == code
+
+    @pytest.mark.parametrize("token", ["garbage", "expired", "foreign key", "another audience"])
+    async def test_with_a_bad_token_close_the_connection(
+        self, transfer_system: LiveClient, token: str
+    ) -> None:
+        async with connect(
+            transfer_system.hub.websocket_url, subprotocols=[Subprotocol("graphql-transport-ws")]
+        ) as socket:
+            payload = {"authorization": _authorization(transfer_system, token)["Authorization"]}
+            await socket.send(json.dumps({"type": "connection_init", "payload": payload}))
+            with pytest.raises(ConnectionClosed):
+                await socket.recv()
+            assert socket.close_code == 4403
+
+    async def test_that_bring_a_mutation_change_nothing(self, join, hub: LiveHub) -> None:
+        transfer_system = await join(hub, Role.OS)
+        async with connect(hub.websocket_url, subprotocols=[Subprotocol("graphql-transport-ws")]) as socket:
+            payload = {"authorization": f"Bearer {transfer_system.token}"}
+            await socket.send(json.dumps({"type": "connection_init", "payload": payload}))
+            await socket.recv()
+            students = [{"personalNumber": canary(), "reference": "r"}]
+            asked = {"query": FOLLOW, "variables": {"input": {"students": students}}}
+            await socket.send(json.dumps({"type": "subscribe", "id": "1", "payload": asked}))
+            answered = json.loads(await socket.recv())
+        assert answered["type"] == "error"
+        assert answered["payload"][0]["extensions"]["code"] == "OPERATION_NOT_ALLOWED"
+
+    async def test_that_ask_for_a_number_ahead_are_told_so(self, transfer_system: LiveClient) -> None:
+        async with connect(
+            transfer_system.hub.websocket_url, subprotocols=[Subprotocol("graphql-transport-ws")]
+        ) as socket:
+            payload = {"authorization": f"Bearer {transfer_system.token}"}
+            await socket.send(json.dumps({"type": "connection_init", "payload": payload}))
+            await socket.recv()
+            asked = {"query": LISTEN, "variables": {"after": 5}}
+            await socket.send(json.dumps({"type": "subscribe", "id": "1", "payload": asked}))
+            answered = json.loads(await socket.recv())
+        assert answered["payload"][0]["extensions"]["code"] == "CURSOR_AHEAD"
+
+
+def contents(folder: Path) -> list[bytes]:
+    """Return what is in every file, mapped into memory."""
+    found: list[bytes] = []
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError, IsADirectoryError):
+            found.append(path.read_bytes())
+    return found
+
+
+class TestPersonalNumbers:
+    """Runs last in this file: everything above has left its traces, if it leaves any."""
+
+    async def test_are_nowhere_in_the_log(self, hub: LiveHub) -> None:
+        assert len(CANARIES) > 20
+        log = hub.log
+        assert '"event": "request"' in log or "request" in log
+        assert [number for number in CANARIES if number in log] == []
+        assert "Traceback" not in log
+        assert "internal_error" not in log
+
+    async def test_are_nowhere_in_the_files_of_the_database(
+        self, sis: LiveClient, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        seen = message(applicationId=f"seen-{uuid4().hex}")
+        sis.report(seen)
+        # Tables, indexes, the write-ahead log, in which everything is by the time of the answer, and the
+        # server's own log.
+        (folder,) = tmp_path_factory.getbasetemp().glob("postgresql?")
+        found, known = set(), False
+        wanted = {number.encode() for number in CANARIES}
+        for content in await asyncio.to_thread(contents, folder):
+            known = known or str(seen["applicationId"]).encode() in content
+            found |= {number for number in wanted if number in content}
+        assert known, "the scan does not see what was written"
+        assert found == set()
