@@ -7,17 +7,22 @@ import hmac
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from broadcaster import Broadcast
 
 from app.domain.access import SCOPES_OF_ROLE, Principal, Scope
-from app.domain.errors import HubError
+from app.domain.errors import HubError, UnavailableError
+from app.domain.rates import Quotas, Rate, RateKind
+from app.domain.webhook import source_of
 from app.feed.dispatcher import Dispatcher
 from app.feed.doorbell import Bell, Doorbell
 from app.feed.reader import FeedReader
-from app.feed.subscription import FeedSubscription
 from app.feed.tail import Tail
+from app.feed.webhook_delivery import Sender, WebhookDelivery
+from app.feed.webhook_secrets import WebhookSecrets
+from app.feed.webhook_sender import WebhookSender, trusted
 from app.persistence.database import Database
 from app.persistence.embedded import EmbeddedServer, EmbeddedServerError
 from app.persistence.listening import PostgresBackend
@@ -26,22 +31,33 @@ from app.services.catalogue import CatalogueService
 from app.services.clients import ClientService
 from app.services.following import FollowingService
 from app.services.housekeeping import Housekeeping
+from app.services.key_files import KeyFile
 from app.services.keys import SigningKeys, load_pseudonym_keys, load_signing_keys
+from app.services.message_log import MessageLogService
+from app.services.oversight import OversightService
+from app.services.rates import Rates
+from app.services.recorded_feed import DeliveryLog, RecordedFeedReader, RecordedSubscription
 from app.services.registrations import RegistrationService
+from app.services.security_log import SecurityLog
 from app.services.statistics import StatisticsService
 from app.services.status_messages import StatusMessageService
+from app.services.trusted_documents import TrustedDocumentService
+from app.services.webhooks import WebhookService
 from app.settings import Settings, SettingsError
+from app.telemetry import log
 from graphql_schema.context import Context
 from graphql_schema.pagination import Cursors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
     from pathlib import Path
 
     from app.domain.personal_number import KeyChain
+    from app.services.key_files import KeySource
 
 _PSEUDONYM_KEYS = "pseudonym-keys.json"
 _SIGNING_KEYS = "signing-keys.json"
+_RETRY_SECONDS = 1.0
 
 
 def clock() -> datetime:
@@ -50,31 +66,57 @@ def clock() -> datetime:
 
 
 @asynccontextmanager
-async def open_database(settings: Settings) -> AsyncIterator[Database]:
-    """Connect to the database of the settings, or start (or join) the server that comes along."""
+async def open_database(settings: Settings, *, patience: float = 0) -> AsyncIterator[Database]:
+    """Connect to the database of the settings, or start (or join) the server that comes along.
+
+    With `patience` (seconds) what fails is tried again for so long.
+    """
     async with AsyncExitStack() as stack:
         url = settings.database_url
         if url is None:
             server = EmbeddedServer(settings.data_dir)
             try:
-                await asyncio.to_thread(server.start)
+                await _tried(partial(asyncio.to_thread, server.start), patience)
             except EmbeddedServerError as error:
                 raise SettingsError(str(error)) from error
             stack.push_async_callback(asyncio.to_thread, server.stop)
             stack.enter_context(_background(server.watch(), "embedded-watch"))
             url = server.url
         database = Database(url, pool_size=settings.database_pool)
-        await database.open()
+        await _tried(database.open, patience)
         stack.push_async_callback(database.close)
         yield database
 
 
-def load_keys(settings: Settings) -> tuple[KeyChain, SigningKeys]:
+async def _tried(work: Callable[[], Awaitable[None]], patience: float) -> None:
+    until = asyncio.get_running_loop().time() + patience
+    while True:
+        try:
+            return await work()
+        except (EmbeddedServerError, UnavailableError) as error:
+            if asyncio.get_running_loop().time() >= until:
+                raise
+            log.warning("database_awaited", error=type(error).__name__)
+        await asyncio.sleep(_RETRY_SECONDS)
+
+
+def load_keys(settings: Settings) -> tuple[KeyFile[KeyChain], KeyFile[SigningKeys]]:
     """Read the key files; in the embedded mode they are made on first start, otherwise demanded."""
     embedded = settings.database_url is None
-    pseudonyms = _key_file(settings.pseudonym_key_file, settings, _PSEUDONYM_KEYS)
-    signing = _key_file(settings.signing_keys_file, settings, _SIGNING_KEYS)
-    return load_pseudonym_keys(pseudonyms, create=embedded), load_signing_keys(signing, create=embedded)
+    return (
+        KeyFile(pseudonym_key_file(settings), load_pseudonym_keys, create=embedded),
+        KeyFile(signing_keys_file(settings), load_signing_keys, create=embedded),
+    )
+
+
+def pseudonym_key_file(settings: Settings) -> Path:
+    """Return where the keys behind pseudonyms are."""
+    return _key_file(settings.pseudonym_key_file, settings, _PSEUDONYM_KEYS)
+
+
+def signing_keys_file(settings: Settings) -> Path:
+    """Return where the keys of access tokens are."""
+    return _key_file(settings.signing_keys_file, settings, _SIGNING_KEYS)
 
 
 def _key_file(path: Path | None, settings: Settings, name: str) -> Path:
@@ -95,50 +137,89 @@ class Hub:
 
     settings: Settings
     database: Database
-    signing_keys: SigningKeys
+    signing_keys: KeySource[SigningKeys]
     services: Services
     cursors: Cursors
     doorbell: Doorbell
     housekeeping: Housekeeping
+    security_log: SecurityLog
+    rates: Rates
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: Settings, *, background: bool = True) -> AsyncIterator[Self]:
-        """Open a hub; without `background` it numbers, delivers and refreshes nothing by itself."""
+    async def open(
+        cls, settings: Settings, *, background: bool = True, patience: float = 0
+    ) -> AsyncIterator[Self]:
+        """Open a hub; without `background` it numbers, delivers and refreshes nothing by itself.
+
+        With `patience` (seconds) it waits so long for a database that is away.
+        """
         keys, signing_keys = load_keys(settings)
+        chain = keys.latest()
         async with AsyncExitStack() as stack:
-            database = await stack.enter_async_context(open_database(settings))
-            doorbell = Doorbell(_broadcast(settings, database))
+            database = await stack.enter_async_context(open_database(settings, patience=patience))
+            doorbell = Doorbell(lambda: _broadcast(settings, database))
             vavo = settings.vavo_to_transfer_systems
             reader = FeedReader(database, clock, vavo=vavo)
             tail = Tail(database, doorbell, clock, vavo=vavo)
             clients = ClientService(database)
             statistics = StatisticsService(database, clock, threshold=settings.statistics_threshold)
             catalogue = CatalogueService(database)
+            oversight = OversightService(database, clock)
+            quotas = Quotas(settings.follows_per_day, settings.failed_numbers_per_hour)
+            rates = Rates(database, _rates(settings))
+            secrets = WebhookSecrets(chain.sealing_key)
+            sender = _webhook_sender(settings)
+            security_log = SecurityLog(database, clock)
+            deliveries = DeliveryLog(database, clock)
             services = Services(
                 catalogue=catalogue,
                 clients=clients,
-                feed=reader,
-                following=FollowingService(database, keys, clock, vavo=vavo),
+                documents=TrustedDocumentService(database),
+                feed=RecordedFeedReader(database, clock, vavo=vavo),
+                following=FollowingService(database, keys, clock, vavo=vavo, quotas=quotas),
+                message_log=MessageLogService(database),
+                oversight=oversight,
                 registrations=RegistrationService(database, clock, vavo=vavo),
                 statistics=statistics,
                 status_messages=StatusMessageService(
-                    database, keys, clock, lambda: doorbell.ring(Bell.EVENTS)
+                    database, keys, clock, lambda: doorbell.ring(Bell.EVENTS), quotas=quotas
                 ),
-                subscription=FeedSubscription(reader, tail),
+                subscription=RecordedSubscription(reader, tail, deliveries),
+                webhooks=WebhookService(database, sender, secrets, clock),
             )
             housekeeping = Housekeeping(database, statistics, clients, clock, feed_days=settings.feed_days)
-            cursor_key = hmac.digest(keys.digest_key, b"cursors", "sha256")
-            hub = cls(settings, database, signing_keys, services, Cursors(cursor_key), doorbell, housekeeping)
+            cursor_key = hmac.digest(chain.digest_key, b"cursors", "sha256")
+            cursors = Cursors(cursor_key)
+            hub = cls(
+                settings,
+                database,
+                signing_keys,
+                services,
+                cursors,
+                doorbell,
+                housekeeping,
+                security_log=security_log,
+                rates=rates,
+            )
             if background:
+                stack.push_async_callback(security_log.finish)
+                stack.push_async_callback(deliveries.finish)
                 await doorbell.start()
                 stack.push_async_callback(doorbell.stop)
                 dispatcher = Dispatcher(database, doorbell, clock, vavo=vavo)
+                presented_as = Sender(source_of(settings.hub_oin), f"{settings.base_url}/graphql")
+                webhooks = WebhookDelivery(database, sender, secrets, presented_as, clock)
                 for name, work in {
                     "dispatcher": dispatcher.run(),
                     "tail": tail.run(),
                     "catalogue": catalogue.keep_fresh(),
                     "housekeeping": housekeeping.run(),
+                    "oversight": oversight.run(),
+                    "security-log": security_log.run(),
+                    "delivery-log": deliveries.run(),
+                    "rates": rates.run(),
+                    "webhooks": webhooks.run(doorbell),
                 }.items():
                     stack.enter_context(_background(work, name))
             yield hub
@@ -170,6 +251,22 @@ def _broadcast(settings: Settings, database: Database) -> Broadcast:
     if url is None:
         return Broadcast(backend=PostgresBackend(database))
     return Broadcast(url)
+
+
+def _rates(settings: Settings) -> dict[RateKind, Rate]:
+    return {
+        RateKind.REQUESTS: Rate(settings.rate_requests, settings.rate_requests * 10),
+        RateKind.COST: Rate(settings.rate_cost, settings.rate_cost * 10),
+        RateKind.TOKENS: Rate(settings.rate_tokens / 60, settings.rate_tokens),
+    }
+
+
+def _webhook_sender(settings: Settings) -> WebhookSender:
+    try:
+        return WebhookSender(trusted(settings.webhook_ca_file), allow_private=settings.webhook_allow_private)
+    except OSError as error:
+        message = "KOPPELPUNT_WEBHOOK_CA_FILE: the file cannot be used"
+        raise SettingsError(message) from error
 
 
 @contextmanager

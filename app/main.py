@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from app.bootstrap import Hub
+from app.domain.errors import UnavailableError
+from app.domain.rates import RateKind
 from app.persistence.migrations import at_head
 from app.settings import Settings, load_settings
 from app.telemetry import configure_logging, log
@@ -27,21 +29,27 @@ if TYPE_CHECKING:
 
     from starlette.routing import BaseRoute
 
+# A worker that is replaced while the database is away waits for it: uvicorn would end the whole hub if its
+# start failed.
+_PATIENCE_SECONDS = 300
 
 def create_app(settings: Settings) -> Starlette:
     """Return the application; its lifespan opens and closes the hub."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with Hub.open(settings) as hub:
-            if await at_head(hub.database):
-                await hub.services.catalogue.refresh()
+        async with Hub.open(settings, patience=_PATIENCE_SECONDS) as hub:
+            with suppress(UnavailableError):  # the catalogue is kept fresh later on
+                if await at_head(hub.database):
+                    await hub.services.catalogue.refresh()
             endpoint = _endpoint(hub)
             tokens = token_routes(
                 settings.base_url,
                 hub.signing_keys,
                 hub.services.clients,
+                security_log=hub.security_log,
                 token_seconds=settings.access_token_seconds,
+                spend=lambda client_id: hub.rates.spend(client_id, RateKind.TOKENS),
             )
             app.router.routes.extend(all_routes(endpoint, tokens, hub.database, _demo(settings)))
             app.state.end_streams = endpoint.connections.begin_to_close
@@ -69,7 +77,7 @@ def _demo(settings: Settings) -> list[BaseRoute]:
 def _endpoint(hub: Hub) -> GraphQLEndpoint:
     settings = hub.settings
     return GraphQLEndpoint(
-        Operations(schema, introspection=settings.introspection),
+        Operations(schema, introspection=settings.introspection, max_cost=settings.max_cost),
         Authenticator(settings.base_url, hub.signing_keys, hub.services.clients),
         hub.context,
         greeting=hub.greeting,
@@ -78,6 +86,8 @@ def _endpoint(hub: Hub) -> GraphQLEndpoint:
             subscriptions_per_connection=settings.max_subscriptions_per_connection,
         ),
         allowed_origins=settings.allowed_origins,
+        rates=hub.rates,
+        documents=hub.services.documents,
     )
 
 

@@ -60,6 +60,30 @@ class Settings(BaseSettings):
     max_subscriptions_per_connection: int = Field(
         default=20, ge=1, description="Subscriptions on one websocket"
     )
+    max_cost: int = Field(default=60_000, ge=100, description="What one operation may cost")
+    rate_requests: int = Field(
+        default=2000, ge=1, description="Requests a second of one client; ten seconds' worth at once"
+    )
+    rate_cost: int = Field(
+        default=500_000, ge=1, description="Cost a second of one client; ten seconds' worth at once"
+    )
+    rate_tokens: int = Field(default=60, ge=1, description="Access tokens a minute of one client")
+    follows_per_day: int = Field(default=250_000, ge=1, description="New follows of one client, a day (UTC)")
+    failed_numbers_per_hour: int = Field(
+        default=5000, ge=1, description="Personal numbers that are none, of one client, an hour"
+    )
+    hub_oin: str = Field(
+        default="00000099000000000000",
+        pattern=r"^[0-9]{8}[0-9A-Z]{12}$",
+        description="OIN of the organisation that runs the hub; the source of webhook notifications",
+    )
+    webhook_allow_private: bool = Field(
+        default=False,
+        description="Whether webhooks may go to private addresses, and without TLS; never in production",
+    )
+    webhook_ca_file: Path | None = Field(
+        default=None, description="Authorities (PEM) that webhooks are trusted by beside the public ones"
+    )
     log_level: str = Field(
         default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="What is logged"
     )

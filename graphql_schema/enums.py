@@ -11,6 +11,7 @@ from app.domain.codes import LearningPath, Status, StatusSource
 from app.domain.following import FollowOutcome
 from app.domain.registration import ChangeKind
 from app.domain.status_message import CorrectionKind, Finding, Outcome, Refusal
+from app.domain.webhook import WebhookProblem, WebhookState
 
 RegistrationStatus: TypeAlias = Status
 MessageOutcome: TypeAlias = Outcome
@@ -32,6 +33,12 @@ for _values, _name, _description in (
     ),
     (Role, "Role", "What an organisation is to the hub."),
     (Scope, "Scope", "What an access token allows."),
+    (WebhookState, "WebhookState", "STOPPED: three days of failures, or 410; only a reset starts it again."),
+    (
+        WebhookProblem,
+        "WebhookError",
+        "Why a notification was not taken. REFUSED is 4xx, FAILED 5xx, NOT_HTTP a broken answer.",
+    ),
 ):
     strawberry.enum(_values, name=_name, description=_description)
 
@@ -47,4 +54,6 @@ __all__ = [
     "Role",
     "Scope",
     "StatusSource",
+    "WebhookProblem",
+    "WebhookState",
 ]

@@ -12,6 +12,7 @@ from graphql import GraphQLError, GraphQLFormattedError, GraphQLSyntaxError, Val
 
 from app.domain.errors import BadUserInputError, HubError
 from app.domain.redaction import scrub
+from app.services.security_log import note_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,6 +47,7 @@ def format_hub_error(error: HubError) -> GraphQLFormattedError:
         name: scrub(value) if isinstance(value, str) else value for name, value in error.extensions.items()
     }
     _LOGGER.debug("request_refused", code=error.code)
+    note_refusal(error.code)
     return {"message": scrub(str(error)), "extensions": extensions}
 
 

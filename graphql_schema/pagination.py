@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import orjson
 import strawberry
@@ -12,6 +12,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from app.domain.errors import BadUserInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _Row = TypeVar("_Row")
 
@@ -45,6 +48,16 @@ class PageInfo:
     has_previous_page: bool
     start_cursor: str | None
     end_cursor: str | None
+
+
+def page_info(cursors: Sequence[str], *, more: bool, after: str | None) -> PageInfo:
+    """Return the page info of a page with these cursors (the first and the last are enough)."""
+    return PageInfo(
+        has_next_page=more,
+        has_previous_page=after is not None,
+        start_cursor=cursors[0] if cursors else None,
+        end_cursor=cursors[-1] if cursors else None,
+    )
 
 
 def check_first(first: int, at_most: int) -> int:

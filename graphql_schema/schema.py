@@ -10,12 +10,16 @@ from graphql_schema.feed.queries import FeedQueries
 from graphql_schema.feed.subscriptions import FeedSubscriptions
 from graphql_schema.following.mutations import FollowingMutations
 from graphql_schema.following.queries import FollowingQueries
+from graphql_schema.message_log.queries import MessageLogQueries
+from graphql_schema.oversight.queries import OversightQueries
 from graphql_schema.registrations.queries import RegistrationQueries
 from graphql_schema.scalars import SCALARS
 from graphql_schema.statistics.queries import StatisticsQueries
 from graphql_schema.status_messages.mutations import StatusMessageMutations
 from graphql_schema.status_messages.queries import StatusMessageQueries
 from graphql_schema.viewer.queries import ViewerQueries
+from graphql_schema.webhooks.mutations import WebhookMutations
+from graphql_schema.webhooks.queries import WebhookQueries
 
 
 @strawberry.type(
@@ -27,13 +31,16 @@ class Query(
     StatusMessageQueries,
     FollowingQueries,
     FeedQueries,
+    WebhookQueries,
     StatisticsQueries,
+    MessageLogQueries,
+    OversightQueries,
 ):
     """Everything that can be asked."""
 
 
 @strawberry.type
-class Mutation(StatusMessageMutations, FollowingMutations, FeedMutations):
+class Mutation(StatusMessageMutations, FollowingMutations, FeedMutations, WebhookMutations):
     """Everything that can be done."""
 
 

@@ -7,6 +7,8 @@ import typer
 from app.cli.clients import client, mandate
 from app.cli.data import catalogue, export_schema, statistics
 from app.cli.demo import demo
+from app.cli.documents import documents, trusted_only
+from app.cli.keys import keys
 from app.cli.serving import migrate, serve
 from app.cli.simulation import simulate, token
 
@@ -23,8 +25,11 @@ cli.command("demo")(demo)
 cli.command("simulate")(simulate)
 cli.command("token")(token)
 cli.command("export-schema")(export_schema)
+client.command("trusted-only")(trusted_only)
 cli.add_typer(client, name="client")
 cli.add_typer(mandate, name="mandate")
+cli.add_typer(documents, name="documents")
+cli.add_typer(keys, name="keys")
 cli.add_typer(catalogue, name="catalogue")
 cli.add_typer(statistics, name="statistics")
 

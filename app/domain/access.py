@@ -27,13 +27,14 @@ class Scope(StrEnum):
     STUDENTS_FOLLOW = "students:follow"
     FEED_READ = "feed:read"
     STATISTICS_READ = "statistics:read"
+    MESSAGES_READ = "messages:read"
     HUB_OPERATE = "hub:operate"
 
 
 SCOPES_OF_ROLE: dict[Role, frozenset[Scope]] = {
     Role.SIS: frozenset({Scope.STATUSES_REPORT, Scope.REGISTRATIONS_READ}),
     Role.OS: frozenset({Scope.STUDENTS_FOLLOW, Scope.REGISTRATIONS_READ, Scope.FEED_READ}),
-    Role.INSTITUTION: frozenset({Scope.STATISTICS_READ}),
+    Role.INSTITUTION: frozenset({Scope.STATISTICS_READ, Scope.MESSAGES_READ}),
     Role.CAMBO: frozenset(
         {Scope.STATUSES_REPORT, Scope.REGISTRATIONS_READ, Scope.FEED_READ, Scope.STATISTICS_READ}
     ),
@@ -59,6 +60,7 @@ class Principal:
     brins: frozenset[str] = frozenset()
     region: str | None = None
     expires_at: float = float("inf")
+    trusted_only: bool = False
 
 
 def require(principal: Principal, scope: Scope) -> None:
@@ -74,3 +76,13 @@ def require_statistics_of(principal: Principal, brin: str | None) -> None:
         return
     if principal.role is not Role.INSTITUTION or brin not in principal.brins:
         raise ForbiddenError
+
+
+def institutions_of_log(principal: Principal, brin: str | None) -> frozenset[str]:
+    """Return the institutions whose log is asked for (None: all own); raise ForbiddenError for others."""
+    require(principal, Scope.MESSAGES_READ)
+    if brin is None:
+        return principal.brins
+    if brin not in principal.brins:
+        raise ForbiddenError
+    return frozenset({brin})

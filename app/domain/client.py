@@ -40,6 +40,7 @@ class RegisteredClient:
     brins: frozenset[str]
     keys: tuple[PublicJwk, ...]
     revoked: bool
+    trusted_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 class FeedPosition:
     """The last number given, the earliest that is still kept, and the time of the last one.
 
-    `last_number` 0: nothing yet; `at` is then the time at which the feed was made.
+    `last_number` 0: nothing yet; `at` is then the time at which the feed was made. `acknowledged` is up to
+    where the receiver says that it has everything, and since when it says so; 0 and None: it never did.
     """
 
     last_number: int
     earliest_number: int
     at: datetime
+    acknowledged: int = 0
+    acknowledged_at: datetime | None = None
 
     def check(self, after: int) -> None:
         """Raise unless everything after this number can be had: never a silent start elsewhere."""

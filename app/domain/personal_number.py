@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from stdnum.nl import bsn
+
+# What a student is known by under each version of the keys, oldest first. The first never changes.
+Pseudonym: TypeAlias = tuple[bytes, ...]
 
 _MASK = "PersonalNumber(*********)"
 _SHORTEST = 8  # a BSN that is written without its leading zero
@@ -51,7 +55,8 @@ class KeyChain:
     """The secret keys behind the pseudonyms, oldest first; see `SECURITY.md` for their file.
 
     A rotation adds a key: the new pseudonym is the HMAC of the old one, since the number is not kept.
-    `sealing_key` is no key of pseudonyms: it seals the secrets of webhooks, which the hub has to read again.
+    `digest_key` and `sealing_key` are no keys of pseudonyms, and a rotation leaves them alone: digests have
+    to match those of old messages, and the secrets of webhooks have to be read again.
     """
 
     pseudonym_keys: tuple[bytes, ...] = field(repr=False)
@@ -60,15 +65,31 @@ class KeyChain:
 
     @property
     def version(self) -> int:
-        """How many keys a pseudonym has been through."""
+        """How many keys a pseudonym can go through."""
         return len(self.pseudonym_keys)
 
+    def latest(self, *, urgent: bool = False) -> KeyChain:  # noqa: ARG002 - see KeySource
+        """Return itself: a chain that stays as it is can stand for a file that changes."""
+        return self
+
     def pseudonym(self, digits: str) -> bytes:
-        """Return the 32 bytes by which a student is known."""
+        """Return the 32 bytes by which a student is known under the newest key."""
+        return self.pseudonyms(digits)[-1]
+
+    def pseudonyms(self, digits: str) -> Pseudonym:
+        """Return what a student is known by under each version, oldest first."""
         value = digits.encode()
-        for key in self.pseudonym_keys:
+        return tuple(value := hmac.digest(key, value, "sha256") for key in self.pseudonym_keys)
+
+    def advance(self, value: bytes, version: int, to: int) -> bytes:
+        """Return what a pseudonym of one version is in a later one."""
+        for key in self.pseudonym_keys[version:to]:
             value = hmac.digest(key, value, "sha256")
         return value
+
+    def fingerprint(self, version: int) -> bytes:
+        """Return 16 bytes that tell whether two files hold the same key under a version."""
+        return hmac.digest(self.pseudonym_keys[version - 1], b"fingerprint", "sha256")[:16]
 
     def digest(self, content: str) -> bytes:
         """Return the 32 bytes that tell whether two messages say the same."""

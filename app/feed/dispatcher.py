@@ -63,6 +63,7 @@ class Dispatcher:
         self._doorbell = doorbell
         self._clock = clock
         self._vavo = vavo
+        self._at_once = _EVENTS_AT_ONCE
 
     async def run(self) -> None:
         """Stand for leader for as long as the process lives; every failure ends in a new try."""
@@ -80,6 +81,8 @@ class Dispatcher:
                 log.exception("dispatcher_failed")
             finally:
                 DISPATCHER_LEADS.set(0)
+            # A batch that is too much for the time limit of a statement must not be tried for ever.
+            self._at_once = max(1, self._at_once // 2)
             await asyncio.sleep(0.2)
 
     async def _lead(self, numbering: NumberingConnection) -> None:
@@ -89,8 +92,10 @@ class Dispatcher:
             now = self._clock()
             async with numbering.transaction() as pending:
                 numbered = await pending.number(
-                    mark.low, _EVENTS_AT_ONCE, codes.today(now), now, vavo=self._vavo
+                    mark.low, self._at_once, codes.today(now), now, vavo=self._vavo
                 )
+            more = numbered.events == self._at_once
+            self._at_once = min(_EVENTS_AT_ONCE, 2 * self._at_once)
             if numbered.events:
                 EVENTS_NUMBERED.inc(numbered.events)
                 ENTRIES_NUMBERED.inc(numbered.entries)
@@ -99,6 +104,4 @@ class Dispatcher:
             if numbered.entries:
                 self._doorbell.ring(Bell.ENTRIES)
             await mark.move(numbering)
-            rung = numbered.events == _EVENTS_AT_ONCE or await self._doorbell.wait(
-                Bell.EVENTS, _LOOK_ANYWAY_SECONDS
-            )
+            rung = more or await self._doorbell.wait(Bell.EVENTS, _LOOK_ANYWAY_SECONDS)

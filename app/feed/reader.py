@@ -46,6 +46,11 @@ class FeedReader:
         position = await self.position(principal)
         position.check(after)
         changes = await self.changes(principal.organisation_id, after, size + 1)
+        behind = changes[0].number != after + 1 if changes else after < position.last_number
+        if behind or (changes and changes[-1].number > position.last_number):
+            # Entries came, or went, after the look at the position.
+            position = await self.position(principal)
+            position.check(after)
         return StatusChangePage(tuple(changes[:size]), len(changes) > size, position)
 
     async def changes(self, organisation_id: int, after: int, size: int) -> list[StatusChange]:
@@ -67,4 +72,5 @@ class FeedReader:
             raise CursorAheadError
         async with reading(self._database) as unit:
             standing = await unit.feeds.acknowledge(principal.organisation_id, number, self._clock())
+            position = await unit.feeds.position(principal.organisation_id) or position
         return position, standing

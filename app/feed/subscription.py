@@ -6,6 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from app.domain.errors import CursorExpiredError, UnavailableError
+from app.feed.tail import is_fresh
+from app.telemetry import FOUND_BY_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -13,10 +15,11 @@ if TYPE_CHECKING:
     from app.domain.access import Principal
     from app.domain.feed import StatusChange
     from app.feed.reader import FeedReader
-    from app.feed.tail import Tail
+    from app.feed.tail import Mailbox, Tail
 
 _PAGE = 200
 _RETRY_SECONDS = 1.0
+_LOOK_ANYWAY_SECONDS = 30.0
 
 
 class FeedSubscription:
@@ -37,26 +40,47 @@ class FeedSubscription:
             if after is not None:
                 position.check(after)
             last = position.last_number if after is None else after
+            timed_out = False
             while True:
-                mailbox.look()
-                change = mailbox.take(last + 1)
-                if change is not None:
-                    last = change.number
-                    yield change
-                    continue
-                page = await self._page(principal.organisation_id, last)
-                if page and page[0].number != last + 1:
-                    raise CursorExpiredError(page[0].number)
+                read_at = asyncio.get_running_loop().time()
+                page = await self._read(principal, last, mailbox)
+                if page and timed_out:
+                    FOUND_BY_TIMEOUT.labels("subscription").inc()
                 for change in page:
-                    last = change.number
+                    if not is_fresh(read_at):
+                        # The subscriber took its time, and rights count at delivery.
+                        break
+                    last = _following(last, change)
                     yield change
-                if not page:
-                    await mailbox.wait()
+                else:
+                    if len(page) == _PAGE:
+                        continue
+                    while (live := await mailbox.next(last + 1, _LOOK_ANYWAY_SECONDS)) is not None:
+                        last = live.number
+                        yield live
+                    timed_out = mailbox.is_quiet
 
-    async def _page(self, organisation_id: int, after: int) -> list[StatusChange]:
+    async def _read(self, principal: Principal, after: int, mailbox: Mailbox) -> list[StatusChange]:
+        """Read a page, for as long as it takes the database to answer: the connection outlives its restart.
+
+        Raises CursorExpiredError where there is no page because what it held is no longer kept.
+        """
         while True:
+            mailbox.trust()
             try:
-                return await self._reader.changes(organisation_id, after, _PAGE)
+                page = await self._reader.changes(principal.organisation_id, after, _PAGE)
+                if not page:
+                    earliest = (await self._reader.position(principal)).earliest_number
+                    if after < earliest - 1:
+                        raise CursorExpiredError(earliest)
             except UnavailableError:
-                # The connection outlives the database: what is missed meanwhile stands in the table.
                 await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                return page
+
+
+def _following(last: int, change: StatusChange) -> int:
+    """Return the number of the change; raise CursorExpiredError where it is not the next: no silent hole."""
+    if change.number != last + 1:
+        raise CursorExpiredError(change.number)
+    return change.number

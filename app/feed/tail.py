@@ -33,12 +33,13 @@ class Mailbox:
     """What the tail has for one subscription: bounded, and only as good as it is fresh.
 
     A subscription that does not find the number that it needs reads the table, so nothing here is ever
-    needed: what does not fit is dropped, and so is what has waited so long that rights may have changed.
+    needed: what does not fit is dropped, and what has waited so long that rights may have changed is stale.
     """
 
     def __init__(self) -> None:
         self._changes: deque[tuple[float, StatusChange]] = deque(maxlen=_MAILBOX_SIZE)
         self._news = asyncio.Event()
+        self._in_doubt = False
 
     def put(self, change: StatusChange) -> None:
         """Hand in a change."""
@@ -46,28 +47,48 @@ class Mailbox:
         self._news.set()
 
     def poke(self) -> None:
-        """Say that there may be something in the table."""
+        """Say that there may be something in the table that is not handed in."""
+        self._in_doubt = True
         self._news.set()
 
-    def take(self, number: int) -> StatusChange | None:
-        """Return the change with this number if it is here and fresh."""
-        oldest = asyncio.get_running_loop().time() - _FRESH_SECONDS
-        while self._changes:
-            at, change = self._changes[0]
-            if change.number > number:
-                return None
-            self._changes.popleft()
-            if change.number == number and at >= oldest:
+    def trust(self) -> None:
+        """Say that the table is about to be read: it has all that is here, and what comes follows on it."""
+        self._changes.clear()
+        self._in_doubt = False
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether there is neither a change nor a reason to look into the table."""
+        return not self._changes and not self._in_doubt
+
+    async def next(self, number: int, seconds: float) -> StatusChange | None:
+        """Wait for the change with this number; None when the table has to be asked.
+
+        That is so when it did not come in time, when it is stale, when a later one is here without it, and
+        when the tail does not know.
+        """
+        while True:
+            while self._changes and self._changes[0][1].number < number:
+                self._changes.popleft()
+            if self._changes:
+                at, change = self._changes[0]
+                if change.number > number or not is_fresh(at):
+                    return None
+                self._changes.popleft()
                 return change
-        return None
+            if self._in_doubt:
+                return None
+            self._news.clear()
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._news.wait()
+            except TimeoutError:
+                return None
 
-    def look(self) -> None:
-        """Forget the news so far: what comes from now on ends the next `wait`."""
-        self._news.clear()
 
-    async def wait(self) -> None:
-        """Wait for news since the last `look`."""
-        await self._news.wait()
+def is_fresh(since: float) -> bool:
+    """Tell whether what was read at this moment (of the loop's clock) may still be delivered as it is."""
+    return asyncio.get_running_loop().time() - since <= _FRESH_SECONDS
 
 
 class Tail:
@@ -121,6 +142,7 @@ class Tail:
             if batch is None or not receivers:
                 newest = await unit.feeds.last_batch()
                 deliveries: list[Delivery] = []
+                self._joined.update(*self._mailboxes.values())
             else:
                 deliveries = await unit.feeds.after_batch(
                     batch, receivers, _ENTRIES_AT_ONCE, codes.today(self._clock()), vavo=self._vavo

@@ -13,7 +13,14 @@ from sqlmodel import col, select
 from app.domain.access import Role
 from app.domain.client import ClientOverview, Organisation, PublicJwk, RegisteredClient
 from app.domain.mandate import Mandate, Period
-from app.persistence.tables import ClientRow, FeedRow, MandateRow, OrganisationRow, OwnInstitutionRow
+from app.persistence.tables import (
+    ClientRow,
+    FeedRow,
+    MandateRow,
+    OrganisationRow,
+    OwnInstitutionRow,
+    SecurityRecordRow,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,8 +28,10 @@ if TYPE_CHECKING:
     import asyncpg
     from sqlmodel.ext.asyncio.session import AsyncSession
 
+    from app.domain.record import SecurityRecord
+
 _CLIENT_WITH_ORGANISATION = """
-select c.client_id, c.name, c.jwks, c.revoked_at is not null as revoked,
+select c.client_id, c.name, c.jwks, c.revoked_at is not null as revoked, c.trusted_only,
        o.id as organisation_id, o.oin, o.name as organisation_name, o.role, o.region,
        array(select i.brin from own_institution i where i.organisation_id = o.id) as brins
 from client c join organisation o on o.id = c.organisation_id
@@ -72,6 +81,7 @@ async def client_with_organisation(
         brins=frozenset(row["brins"]),
         keys=tuple(json.loads(row["jwks"])["keys"]),
         revoked=row["revoked"],
+        trusted_only=row["trusted_only"],
     )
 
 
@@ -103,6 +113,21 @@ class ClientRegister:
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
+
+    async def put_on_record(self, record: SecurityRecord) -> None:
+        """Add to the security log what this transaction does."""
+        self._session.add(
+            SecurityRecordRow(
+                at=record.at,
+                event=record.event,
+                outcome=record.outcome,
+                actor=record.actor,
+                on_behalf_of=record.on_behalf_of,
+                subject=record.subject,
+                detail=record.detail,
+                count=record.count,
+            )
+        )
 
     async def organisation(self, oin: str, role: Role, *, name: str, region: str | None) -> Organisation:
         """Return the organisation with this OIN in this role, locked; make it, and its feed, if need be."""

@@ -37,6 +37,9 @@ UNAVAILABLE = (
     asyncpg.QueryCanceledError,
     asyncpg.DiskFullError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.IdleSessionTimeoutError,
+    asyncpg.InternalClientError,  # what a connection says that is cut in the middle of an answer
     OSError,
     TimeoutError,
 )

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-_POSITION = "select last_number, expired_number, last_at from feed where organisation_id = $1"
+_POSITION = """
+select last_number, expired_number, last_at, acknowledged_number, acknowledged_at
+from feed where organisation_id = $1
+"""
 _ENSURE = """
 insert into feed (organisation_id, complete, last_number, expired_number, acknowledged_number)
 values ($1, $2, 0, 0, 0) on conflict (organisation_id) do nothing
@@ -33,20 +36,24 @@ where organisation_id = $1
 returning acknowledged_number
 """
 
-# Of one feed, in the order of its numbers: what is left has no hole, and the mark says where it begins.
+# Of one feed, in the order of its numbers up to the first that is young enough: after a clock went back an
+# old entry may stand behind a young one. So what is left has no hole, and the mark says where it begins.
 _EXPIRE = """
 with due as (
-  select organisation_id, number from feed_entry e
-  where organisation_id = (
-    select f.organisation_id from feed f
-    where exists (select 1 from feed_entry o where o.organisation_id = f.organisation_id
-                  and o.number = f.expired_number + 1 and o.numbered_at < $1)
-    limit 1)
-  and number <= (select expired_number from feed f where f.organisation_id = e.organisation_id) + 1000
-  and numbered_at < $1
+  select f.organisation_id, f.expired_number as low, f.expired_number + 1000 as high from feed f
+  where exists (select 1 from feed_entry o where o.organisation_id = f.organisation_id
+                and o.number = f.expired_number + 1 and o.numbered_at < $1)
+  limit 1
 ),
-gone as (delete from feed_entry where (organisation_id, number) in (select * from due)
-         returning organisation_id, number),
+bite as (
+  select d.organisation_id,
+         coalesce((select min(k.number) - 1 from feed_entry k where k.organisation_id = d.organisation_id
+                   and k.number > d.low and k.number <= d.high and k.numbered_at >= $1), d.high) as high
+  from due d
+),
+gone as (delete from feed_entry e using bite b
+         where e.organisation_id = b.organisation_id and e.number <= b.high
+         returning e.organisation_id, e.number),
 moved as (
   update feed set expired_number = g.number
   from (select organisation_id, max(number) as number from gone group by organisation_id) g
@@ -62,7 +69,8 @@ select {COLUMNS},
        r.student_id is not distinct from s.student_id as same_student,
        s.id is not null and (
          e.follow_id is null
-         or (f.ended_at is null and f.until >= $1 and ($2 or s.learning_path <> 'VAVO'))
+         or (f.ended_at is null and f.until >= $1
+             and ($2 or (s.learning_path <> 'VAVO' and r.learning_path <> 'VAVO')))
        ) as visible
 from feed_entry e
 left join status_event s on s.id = e.event_id
@@ -112,13 +120,11 @@ added as (
 select (select count(*) from taken) as events, (select count(*) from added) as entries,
        (select max(event_id) from taken) as last_event
 """
-_HORIZON = "select last_value from status_event_id_seq"
+# A sequence that was never drawn from says 1, which is the id of the first event to come.
+_HORIZON = "select case when is_called then last_value else 0 end from status_event_id_seq"
 _XMAX = "select pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
 _XMIN = "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 _ANY_BETWEEN = "select exists (select 1 from pending_event where event_id > $1 and event_id <= $2)"
-_OLDEST_PENDING = """
-select s.recorded_at from pending_event p join status_event s on s.id = p.event_id order by p.event_id limit 1
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +163,20 @@ class Feeds:
         row = await self._connection.fetchrow(_POSITION, organisation_id)
         if row is None:
             return None
-        return FeedPosition(row["last_number"], row["expired_number"] + 1, row["last_at"])
+        return FeedPosition(
+            row["last_number"],
+            row["expired_number"] + 1,
+            row["last_at"],
+            row["acknowledged_number"],
+            row["acknowledged_at"],
+        )
 
     async def acknowledge(self, organisation_id: int, number: int, now: datetime) -> int:
-        """Record that a receiver has everything up to a number; it never goes back. Return what stands."""
-        return int(await self._connection.fetchval(_ACKNOWLEDGE, organisation_id, number, now))
+        """Record that a receiver has everything up to a number; it never goes back. Return what stands.
+
+        Without a feed there is nothing to acknowledge, and 0 stands.
+        """
+        return int(await self._connection.fetchval(_ACKNOWLEDGE, organisation_id, number, now) or 0)
 
     async def page(
         self, organisation_id: int, after: int, size: int, today: date, *, vavo: bool
@@ -180,11 +195,6 @@ class Feeds:
     async def expire(self, before: datetime) -> int:
         """Remove a bite of the entries of one feed that are older; return how many."""
         return int(await self._connection.fetchval(_EXPIRE, before) or 0)
-
-    async def oldest_pending(self) -> datetime | None:
-        """Return when the oldest event that waits for its numbers was recorded."""
-        at: datetime | None = await self._connection.fetchval(_OLDEST_PENDING)
-        return at
 
     async def last_batch(self) -> int:
         """Return the number of the newest batch of entries, 0 when there is none."""

@@ -81,14 +81,14 @@ class PostgresBackend(BroadcastBackend):
                 connection = await self._database.dedicated(application_name="koppelpunt doorbell")
                 gone = asyncio.Event()
                 connection.add_termination_listener(lambda _connection, gone=gone: gone.set())
-                for channel in self._channels:
+                for channel in list(self._channels):
                     await connection.add_listener(channel, self._hear)
                 self._listening = connection
                 pause = 0.1
                 for channel in self._channels:
                     self._hear(None, 0, channel, RESYNC)
                 await self._watch(connection, gone)
-            except UNAVAILABLE:
+            except Exception:  # noqa: BLE001, S110 - whatever it was, a bell that gave up would stay deaf
                 pass
             finally:
                 self._listening = None

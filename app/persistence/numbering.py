@@ -7,6 +7,7 @@ that hangs.
 
 from __future__ import annotations
 
+import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Self
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from app.persistence.database import Database
 
-_LEADER = 0x6B6F707001
+LEADER = 0x6B6F707001
 _NUMBERING = 0x6B6F707002
 _LIMIT = "3s"
 
@@ -36,7 +37,8 @@ class NumberingConnection:
     async def open(cls, database: Database) -> AsyncIterator[Self]:
         """Connect; the lock goes with the connection, whatever ends it."""
         connection = await database.dedicated(
-            application_name="koppelpunt dispatcher",
+            # With the process, so that an operator who sees the lock finds its holder.
+            application_name=f"koppelpunt dispatcher {os.getpid()}",
             idle_session_timeout=_LIMIT,
             idle_in_transaction_session_timeout=_LIMIT,
             statement_timeout=_LIMIT,
@@ -48,7 +50,7 @@ class NumberingConnection:
 
     async def try_to_lead(self) -> bool:
         """Tell whether this connection now holds the leader's lock; asking keeps it alive, too."""
-        return bool(await self._connection.fetchval("select pg_try_advisory_lock($1)", _LEADER))
+        return bool(await self._connection.fetchval("select pg_try_advisory_lock($1)", LEADER))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PendingEvents]:

@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING, Literal
 from app.persistence.events import Events
 from app.persistence.feeds import Feeds
 from app.persistence.follows import Follows
+from app.persistence.message_log import MessageLog
+from app.persistence.oversight import Oversight
+from app.persistence.rates import RateBook
+from app.persistence.records import Records
 from app.persistence.registrations import Registrations
 from app.persistence.statistics import Statistics
 from app.persistence.status_messages import StatusMessages
-from app.persistence.students import Students
+from app.persistence.students import PseudonymKeys, Students
+from app.persistence.trusted_documents import TrustedDocuments
 from app.persistence.visible_registrations import Viewpoint, VisibleRegistrations
+from app.persistence.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -31,10 +37,17 @@ class UnitOfWork:
         self.events = Events(connection)
         self.feeds = Feeds(connection)
         self.follows = Follows(connection)
+        self.message_log = MessageLog(connection)
         self.messages = StatusMessages(connection)
+        self.oversight = Oversight(connection)
+        self.pseudonym_keys = PseudonymKeys(connection)
+        self.rates = RateBook(connection)
+        self.records = Records(connection)
         self.registrations = Registrations(connection)
         self.statistics = Statistics(connection)
         self.students = Students(connection)
+        self.trusted_documents = TrustedDocuments(connection)
+        self.webhooks = Webhooks(connection)
 
     def seen_from(self, viewpoint: Viewpoint) -> VisibleRegistrations:
         """Return registrations as one caller may see them."""

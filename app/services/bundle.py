@@ -11,9 +11,13 @@ if TYPE_CHECKING:
     from app.services.catalogue import CatalogueService
     from app.services.clients import ClientService
     from app.services.following import FollowingService
+    from app.services.message_log import MessageLogService
+    from app.services.oversight import OversightService
     from app.services.registrations import RegistrationService
     from app.services.statistics import StatisticsService
     from app.services.status_messages import StatusMessageService
+    from app.services.trusted_documents import TrustedDocumentService
+    from app.services.webhooks import WebhookService
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +26,13 @@ class Services:
 
     catalogue: CatalogueService
     clients: ClientService
+    documents: TrustedDocumentService
     feed: FeedReader
     following: FollowingService
+    message_log: MessageLogService
+    oversight: OversightService
     registrations: RegistrationService
     statistics: StatisticsService
     status_messages: StatusMessageService
     subscription: FeedSubscription
+    webhooks: WebhookService

@@ -12,6 +12,7 @@ from app.domain.access import Role
 from app.domain.codes import is_brin, is_oin, today
 from app.domain.errors import BadUserInputError, ConflictError, NotFoundError
 from app.domain.mandate import Mandate, Period, with_period, without_period
+from app.domain.record import OPERATOR, SecurityEvent, SecurityRecord
 from app.persistence import clients as register
 from app.persistence.clients import ClientRegister
 from app.persistence.unit_of_work import administrative_work
@@ -75,6 +76,7 @@ class ClientService:
                 if not await clients.own_institutions(organisation.number):
                     raise BadUserInputError("brin", "An institution needs a BRIN.")
             await clients.add_client(client_id, organisation.number, name, keys)
+            await _put_on_record(clients, SecurityEvent.CLIENT_ADDED, client_id, oin)
         return client_id
 
     async def list_clients(self) -> list[ClientOverview]:
@@ -87,6 +89,7 @@ class ClientService:
         async with self._register() as clients:
             if not await clients.revoke(client_id):
                 raise ClientNotFoundError
+            await _put_on_record(clients, SecurityEvent.CLIENT_REVOKED, client_id)
 
     async def add_mandate(
         self, client_id: str, brin: str, *, valid_from: date | None = None, valid_to: date | None = None
@@ -99,6 +102,9 @@ class ClientService:
         async with self._register() as clients:
             organisation_id = await _sis_vendor(clients, client_id, brin)
             await _add_mandate(clients, organisation_id, brin, period)
+            await _put_on_record(
+                clients, SecurityEvent.MANDATE_ADDED, client_id, brin, f"{period.start} to {period.end}"
+            )
 
     async def remove_mandate(
         self, client_id: str, brin: str, *, valid_from: date | None = None, valid_to: date | None = None
@@ -116,6 +122,9 @@ class ClientService:
                 message = "There is no such mandate."
                 raise NotFoundError(message)
             await clients.replace_mandates(organisation_id, brin, after)
+            await _put_on_record(
+                clients, SecurityEvent.MANDATE_REMOVED, client_id, brin, f"{period.start} to {period.end}"
+            )
 
     async def find(self, client_id: str) -> RegisteredClient | None:
         """Return a client with what decides about its rights, revoked or not; None if there is none."""
@@ -169,6 +178,25 @@ def _period(valid_from: date | None, valid_to: date | None) -> Period:
     if valid_to is not None and valid_to < start:
         raise BadUserInputError("to", "A mandate cannot end before it starts.")
     return Period(start, valid_to or date.max)
+
+
+async def _put_on_record(
+    clients: ClientRegister,
+    event: SecurityEvent,
+    client_id: str,
+    on_behalf_of: str | None = None,
+    detail: str | None = None,
+) -> None:
+    await clients.put_on_record(
+        SecurityRecord(
+            datetime.now(UTC),
+            event,
+            actor=OPERATOR,
+            subject=client_id,
+            on_behalf_of=on_behalf_of,
+            detail=detail,
+        )
+    )
 
 
 async def _sis_vendor(clients: ClientRegister, client_id: str, brin: str) -> int:

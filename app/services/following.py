@@ -16,9 +16,13 @@ from app.domain.following import (
     StudentToFollow,
     default_until,
 )
+from app.domain.rates import Quotas
+from app.domain.record import Activity
 from app.domain.status_message import Refusal
 from app.persistence.follows import NewFollow
 from app.persistence.unit_of_work import reading, unit_of_work
+from app.services.processing_log import ProcessingLog
+from app.services.rates import count_failed_numbers, count_follows, tell_of_follows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from app.domain.registration import Registration
     from app.persistence.database import Database
     from app.persistence.unit_of_work import UnitOfWork
+    from app.services.key_files import KeySource
 
 STUDENTS_AT_MOST = 1000
 
@@ -45,25 +50,46 @@ class FollowingService:
     """What transfer systems do about the students they guide."""
 
     def __init__(
-        self, database: Database, keys: KeyChain, clock: Callable[[], datetime], *, vavo: bool
+        self,
+        database: Database,
+        keys: KeySource[KeyChain],
+        clock: Callable[[], datetime],
+        *,
+        vavo: bool,
+        quotas: Quotas | None = None,
     ) -> None:
         self._database = database
         self._keys = keys
         self._clock = clock
         self._vavo = vavo
+        self._quotas = quotas or Quotas()
+        self._log = ProcessingLog(database, clock)
 
     async def follow(self, principal: Principal, students: Sequence[StudentToFollow]) -> Snapshot:
         """Follow 1 to 1,000 students, and return what stands for them with the feed's position.
 
         Two transactions on purpose: the follows are committed before position and registrations are read,
         else a change that commits in between would find no follow and be lost.
+
+        Raises RateLimitedError, and follows nobody, beyond the new follows of a day or when an hour had too
+        many personal numbers that are none.
         """
         require(principal, Scope.STUDENTS_FOLLOW)
         if not 1 <= len(students) <= STUDENTS_AT_MOST:
             field = "input.students"
             raise BadUserInputError(field, "A batch has 1 to 1,000 students.")
+        now = self._clock()
+        if failed := sum(student.personal_number.digits() is None for student in students):
+            await count_failed_numbers(self._database, principal, failed, self._quotas, now)
+        processing = self._log.begin(principal, Activity.FOLLOW_STUDENTS)
         async with unit_of_work(self._database) as unit:
             judged = await self._record(unit, principal.organisation_id, students)
+            new = sum(result.outcome is FollowOutcome.FOLLOWED for result, _ in judged)
+            use = await count_follows(unit, principal, new, self._quotas, now) if new else None
+            subjects = [student_id for _, student_id in judged if student_id is not None]
+            await unit.records.add_processing([self._log.ended(processing, subjects)])
+        if use is not None:
+            tell_of_follows(principal, new, use)
         async with unit_of_work(self._database, "repeatable_read") as unit:
             feed = await unit.feeds.position(principal.organisation_id)
             wanted = {student_id for _, student_id in judged if student_id is not None}
@@ -83,16 +109,17 @@ class FollowingService:
     ) -> list[tuple[FollowResult, int | None]]:
         now = self._clock()
         today = codes.today(now)
+        keys = self._keys.latest()
         digits = [student.personal_number.digits() for student in students]
         defects = [student.defect(number, today) for student, number in zip(students, digits, strict=True)]
         pseudonyms = [
-            self._keys.pseudonym(number) if number is not None and defect is None else None
+            keys.pseudonyms(number) if number is not None and defect is None else None
             for number, defect in zip(digits, defects, strict=True)
         ]
         await unit.feeds.ensure(organisation_id, complete=False)
         await unit.feeds.lock(organisation_id)
         known = await unit.students.ensure(
-            {pseudonym for pseudonym in pseudonyms if pseudonym is not None}, self._keys.version
+            {pseudonym for pseudonym in pseudonyms if pseudonym is not None}, keys
         )
         regions = await unit.registrations.regions(
             {student.leaving_school for student in students if student.leaving_school is not None}
@@ -112,7 +139,7 @@ class FollowingService:
                 judged.append((FollowResult(student.reference, FollowOutcome.REFUSED, code, field), None))
                 continue
             region = None if student.leaving_school is None else regions.get(student.leaving_school)
-            judged.append(book.enter(student, known[pseudonym], region))
+            judged.append(book.enter(student, known[pseudonym[0]], region))
         await unit.follows.add(organisation_id, book.added, now)
         await unit.follows.extend(book.extended)
         return judged
@@ -150,6 +177,7 @@ class FollowingService:
         """
         require(principal, Scope.STUDENTS_FOLLOW)
         today = codes.today(self._clock())
+        processing = self._log.begin(principal, Activity.READ_FOLLOWED_STUDENTS)
         async with reading(self._database) as unit:
             follows = await unit.follows.page(
                 principal.organisation_id,
@@ -160,7 +188,9 @@ class FollowingService:
                 without_live_registration=without_live_registration,
                 vavo=self._vavo,
             )
-            return await self._with_registrations(unit, follows, school_year)
+            found = await self._with_registrations(unit, follows, school_year)
+        await self._log.read(processing, [follow.student_id for follow in follows])
+        return found
 
     async def followed_student(self, principal: Principal, reference: str) -> FollowedStudent | None:
         """Return one followed student by the caller's own reference, or None."""
@@ -168,11 +198,14 @@ class FollowingService:
         if not codes.is_identifier(reference):
             return None
         today = codes.today(self._clock())
+        processing = self._log.begin(principal, Activity.READ_FOLLOWED_STUDENTS)
         async with reading(self._database) as unit:
             follow = await unit.follows.by_reference(principal.organisation_id, reference, today)
             if follow is None:
                 return None
-            return (await self._with_registrations(unit, [follow], None))[0]
+            found = (await self._with_registrations(unit, [follow], None))[0]
+        await self._log.read(processing, [follow.student_id])
+        return found
 
     async def _with_registrations(
         self, unit: UnitOfWork, follows: Sequence[Follow], school_year: int | None

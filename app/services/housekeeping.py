@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from app.domain.errors import UnavailableError
-from app.persistence.unit_of_work import unit_of_work
-from app.telemetry import OLDEST_PENDING, log
+from app.persistence.unit_of_work import reading
+from app.telemetry import log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _PAUSE_SECONDS = 300.0
 _RETRY_SECONDS = 10.0
+_QUOTAS_KEPT = timedelta(days=400)  # what a client ever did in a day, over a school year
 
 
 class Housekeeping:
@@ -57,22 +58,18 @@ class Housekeeping:
         if await self._statistics.refresh_daily():
             log.info("statistics_refreshed")
         await self._clients.purge_assertions()
+        async with reading(self._database) as unit:
+            await unit.rates.purge(self._clock() - _QUOTAS_KEPT)
         await self.expire()
-        await self.observe()
 
     async def expire(self) -> int:
         """Remove entries that are older than what is kept; return how many. Numbers are never given again."""
         before = self._clock() - self._feed_days
         removed = 0
         while True:
-            async with unit_of_work(self._database) as unit:
+            # One statement that commits itself: between two round trips numbering would have to wait.
+            async with reading(self._database) as unit:
                 bite = await unit.feeds.expire(before)
             removed += bite
             if not bite:
                 return removed
-
-    async def observe(self) -> None:
-        """Renew the gauges that need a look into the database."""
-        async with unit_of_work(self._database) as unit:
-            oldest = await unit.feeds.oldest_pending()
-        OLDEST_PENDING.set(0 if oldest is None else (self._clock() - oldest).total_seconds())

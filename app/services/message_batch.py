@@ -43,8 +43,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from app.domain.personal_number import KeyChain
+    from app.domain.personal_number import KeyChain, Pseudonym
     from app.persistence.unit_of_work import UnitOfWork
+
+DIGEST_VERSION = 1  # of the key of digests, which does not rotate: old messages must stay recognisable
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Candidate:
     organisation_id: int
     source: StatusSource
     message: StatusMessage | Correction
-    pseudonym: bytes | None
+    pseudonym: Pseudonym | None
     digest: bytes
     defect: Refusal | None
     field: str | None
@@ -76,7 +78,7 @@ def examine(
     """Judge the form of a message and compute its pseudonym and digest."""
     number = message.personal_number
     digits = None if number is None else number.digits()
-    pseudonym = None if digits is None else keys.pseudonym(digits)
+    pseudonym = None if digits is None else keys.pseudonyms(digits)
     defect = message.defect(digits, now)
     return Candidate(
         organisation_id,
@@ -160,7 +162,7 @@ class MessageBatch:
             return
         unit = self._unit
         self._students = await unit.students.ensure(
-            {one.pseudonym for one in candidates if one.pseudonym is not None}, self._keys.version
+            {one.pseudonym for one in candidates if one.pseudonym is not None}, self._keys
         )
         self._regions = await unit.registrations.regions(
             {
@@ -201,7 +203,7 @@ class MessageBatch:
         )
 
     def _student_of(self, one: Candidate) -> int | None:
-        return None if one.pseudonym is None else self._students.get(one.pseudonym)
+        return None if one.pseudonym is None else self._students.get(one.pseudonym[0])
 
     def _region_of(self, message: StatusMessage) -> str | None:
         return None if message.leaving_school is None else self._regions.get(message.leaving_school)
@@ -276,7 +278,7 @@ class MessageBatch:
             message.message_id,
             judgement.outcome,
             one.digest,
-            self._keys.version,
+            DIGEST_VERSION,
             judgement.findings,
             after.id,
         )
@@ -298,8 +300,14 @@ class MessageBatch:
         await unit.registrations.discard(self._fresh)
         await unit.registrations.update([self._states[key] for key in self._changed])
         await unit.events.append(recorded_at, self._changes)
-        await unit.messages.add(self._accepted, self._keys.version, recorded_at)
+        await unit.messages.add(self._accepted, DIGEST_VERSION, recorded_at)
         await unit.messages.add_refused(self._refused, recorded_at)
+
+    def subjects(self, candidates: Sequence[Candidate], results: Sequence[MessageResult]) -> set[int]:
+        """Return the students whom some of the messages, with their results, were about."""
+        meant = {self._student_of(one) for one in candidates}
+        told = {one.registration.student_id for one in results if one.registration is not None}
+        return {student_id for student_id in meant if student_id is not None} | told
 
     @property
     def has_changes(self) -> bool:

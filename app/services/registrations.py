@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from app.domain import codes
 from app.domain.access import Principal, Scope, require
 from app.domain.errors import BadUserInputError
+from app.domain.record import Activity
 from app.persistence.unit_of_work import reading
 from app.persistence.visible_registrations import RegistrationFilter, Viewpoint, VisibleRegistrations
+from app.services.processing_log import ProcessingLog
 from app.services.together import Together
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from app.domain.record import Processing
     from app.domain.registration import Registration
     from app.persistence.database import Database
     from app.persistence.events import HistoryEntry
@@ -27,6 +31,19 @@ _Key = TypeVar("_Key")
 __all__ = ["PAGE_AT_MOST", "RegistrationFilter", "RegistrationService"]
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked(Generic[_Key]):
+    """A look-up of one caller; with `brin`, only of a registration there."""
+
+    viewpoint: Viewpoint
+    key: _Key
+    brin: str | None
+    processing: Processing
+
+    def answered(self, found: Registration | None) -> Registration | None:
+        return found if found is None or self.brin in {None, found.brin} else None
+
+
 class RegistrationService:
     """Reads of registrations. What may not be seen is None, exactly as what does not exist."""
 
@@ -34,6 +51,7 @@ class RegistrationService:
         self._database = database
         self._clock = clock
         self._vavo = vavo
+        self._log = ProcessingLog(database, clock)
         self._by_public_id = Together(self._find_public_ids)
         self._by_application_id = Together(self._find_application_ids)
 
@@ -43,7 +61,9 @@ class RegistrationService:
 
     async def by_public_id(self, principal: Principal, public_id: UUID) -> Registration | None:
         """Return the registration under the hub's own id."""
-        return await self._by_public_id.do((self._viewpoint(principal), public_id))
+        viewpoint = self._viewpoint(principal)
+        processing = self._log.begin(principal, Activity.READ_REGISTRATIONS)
+        return await self._by_public_id.do(_Asked(viewpoint, public_id, None, processing))
 
     async def by_application_id(
         self, principal: Principal, brin: str, application_id: str
@@ -55,32 +75,41 @@ class RegistrationService:
             raise BadUserInputError(field, "This is no BRIN.")
         if not codes.is_identifier(application_id):
             return None
-        found = await self._by_application_id.do((viewpoint, application_id))
-        return found if found is not None and found.brin == brin else None
+        processing = self._log.begin(principal, Activity.READ_REGISTRATIONS)
+        return await self._by_application_id.do(_Asked(viewpoint, application_id, brin, processing))
 
-    async def _find_public_ids(self, asked: Sequence[tuple[Viewpoint, UUID]]) -> list[Registration | None]:
+    async def _find_public_ids(self, asked: Sequence[_Asked[UUID]]) -> list[Registration | None]:
         return await self._find(asked, VisibleRegistrations.by_public_ids)
 
-    async def _find_application_ids(
-        self, asked: Sequence[tuple[Viewpoint, str]]
-    ) -> list[Registration | None]:
+    async def _find_application_ids(self, asked: Sequence[_Asked[str]]) -> list[Registration | None]:
         return await self._find(asked, VisibleRegistrations.by_application_ids)
 
     async def _find(
         self,
-        asked: Sequence[tuple[Viewpoint, _Key]],
+        asked: Sequence[_Asked[_Key]],
         look_up: Callable[[VisibleRegistrations, set[_Key]], Awaitable[dict[_Key, Registration]]],
     ) -> list[Registration | None]:
-        """Look up what was asked for together: one statement for all who look from the same place."""
+        """Look up what was asked for together: one statement for all who look from the same place.
+
+        What was found is on record, committed, before anybody gets it: one more statement for all.
+        """
         keys: dict[Viewpoint, set[_Key]] = defaultdict(set)
-        for viewpoint, key in asked:
-            keys[viewpoint].add(key)
+        for one in asked:
+            keys[one.viewpoint].add(one.key)
         async with reading(self._database) as unit:
             found = {
                 viewpoint: await look_up(unit.seen_from(viewpoint), wanted)
                 for viewpoint, wanted in keys.items()
             }
-        return [found[viewpoint].get(key) for viewpoint, key in asked]
+            answers = [one.answered(found[one.viewpoint].get(one.key)) for one in asked]
+            await unit.records.add_processing(
+                [
+                    self._log.ended(one.processing, [answer.student_id])
+                    for one, answer in zip(asked, answers, strict=True)
+                    if answer is not None
+                ]
+            )
+        return answers
 
     async def page(
         self, principal: Principal, wanted: RegistrationFilter, after: tuple[str, int] | None, size: int
@@ -93,12 +122,18 @@ class RegistrationService:
         if wanted.school_year is not None and not codes.is_school_year(wanted.school_year, self._clock()):
             field = "schoolYear"
             raise BadUserInputError(field, "A school year lies between 2016 and next year + 1.")
+        processing = self._log.begin(principal, Activity.READ_REGISTRATIONS)
         async with reading(self._database) as unit:
-            return await unit.seen_from(viewpoint).page(wanted, after, size)
+            page = await unit.seen_from(viewpoint).page(wanted, after, size)
+        await self._log.read(processing, [registration.student_id for registration in page])
+        return page
 
     async def histories(
         self, registration_ids: Sequence[int], after: int, size: int
     ) -> dict[int, list[HistoryEntry]]:
-        """Return what happened to registrations that the caller was allowed to read."""
+        """Return what happened to registrations that the caller was allowed to read.
+
+        The reading of the registrations is on record; this belongs to it.
+        """
         async with reading(self._database) as unit:
             return await unit.events.histories(registration_ids, after, size)

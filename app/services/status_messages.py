@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,15 @@ from app.domain.access import Principal, Role, Scope, require
 from app.domain.codes import StatusSource
 from app.domain.errors import BadUserInputError, UnavailableError
 from app.domain.message_result import MessageResult
+from app.domain.rates import Quotas
+from app.domain.record import Activity, Processing
+from app.domain.status_message import Refusal
 from app.persistence.retry import CONTENTION
 from app.persistence.status_messages import MessageIdTakenError
 from app.persistence.unit_of_work import reading, unit_of_work
 from app.services.message_batch import Candidate, MessageBatch, examine, shown_to
+from app.services.processing_log import ProcessingLog
+from app.services.rates import count_failed_numbers
 from app.services.together import Together
 from app.telemetry import MESSAGES
 
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
     from app.domain.personal_number import KeyChain
     from app.domain.status_message import Correction, StatusMessage
     from app.persistence.database import Database
+    from app.services.key_files import KeySource
 
 MESSAGES_AT_MOST = 1000
 CORRECTIONS_AT_MOST = 100
@@ -41,21 +48,33 @@ class _DryRunError(Exception):
         self.results = results
 
 
+@dataclass(frozen=True, slots=True)
+class _Submission:
+    """What one caller sent at once."""
+
+    processing: Processing
+    candidates: list[Candidate]
+
+
 class StatusMessageService:
     """What senders do."""
 
     def __init__(
         self,
         database: Database,
-        keys: KeyChain,
+        keys: KeySource[KeyChain],
         clock: Callable[[], datetime],
         ring: Callable[[], None],
+        *,
+        quotas: Quotas | None = None,
     ) -> None:
         self._database = database
         self._keys = keys
         self._clock = clock
         self._ring = ring
-        self._together: Together[list[Candidate], list[MessageResult]] = Together(self._record)
+        self._quotas = quotas or Quotas()
+        self._log = ProcessingLog(database, clock)
+        self._together: Together[_Submission, list[MessageResult]] = Together(self._record)
 
     async def report(
         self, principal: Principal, messages: Sequence[StatusMessage], *, dry_run: bool = False
@@ -67,7 +86,8 @@ class StatusMessageService:
         if not 1 <= len(messages) <= MESSAGES_AT_MOST:
             field = "input.messages"
             raise BadUserInputError(field, "A batch has 1 to 1,000 messages.")
-        submission = self._submission(principal, messages)
+        submission = self._submission(principal, messages, Activity.REPORT_STATUSES)
+        await self._count_failed(principal, submission.candidates)
         if dry_run:
             return await self._dry_run(submission)
         if len(messages) <= _SMALL:
@@ -79,27 +99,43 @@ class StatusMessageService:
         if not 1 <= len(corrections) <= CORRECTIONS_AT_MOST:
             field = "input.corrections"
             raise BadUserInputError(field, "A batch has 1 to 100 corrections.")
-        return (await self._record([self._submission(principal, corrections)]))[0]
+        submission = self._submission(principal, corrections, Activity.CORRECT_REGISTRATIONS)
+        await self._count_failed(principal, submission.candidates)
+        return (await self._record([submission]))[0]
 
     def _submission(
-        self, principal: Principal, messages: Sequence[StatusMessage | Correction]
-    ) -> list[Candidate]:
+        self, principal: Principal, messages: Sequence[StatusMessage | Correction], activity: Activity
+    ) -> _Submission:
         require(principal, Scope.STATUSES_REPORT)
         now = self._clock()
         source = StatusSource.CAMBO if principal.role is Role.CAMBO else StatusSource.SIS
-        return [
-            examine(message, self._keys, now, organisation_id=principal.organisation_id, source=source)
+        keys = self._keys.latest()
+        candidates = [
+            examine(message, keys, now, organisation_id=principal.organisation_id, source=source)
             for message in messages
         ]
+        return _Submission(self._log.begin(principal, activity), candidates)
 
-    async def _record(self, submissions: Sequence[list[Candidate]]) -> list[list[MessageResult]]:
+    async def _count_failed(self, principal: Principal, candidates: Sequence[Candidate]) -> None:
+        if failed := sum(one.defect is Refusal.PERSONAL_NUMBER_INVALID for one in candidates):
+            await count_failed_numbers(self._database, principal, failed, self._quotas, self._clock())
+
+    async def _record(self, submissions: Sequence[_Submission]) -> list[list[MessageResult]]:
         """Judge and write submissions, one after another, in one transaction; results for each."""
-        candidates = list(chain.from_iterable(submissions))
+        candidates = list(chain.from_iterable(submission.candidates for submission in submissions))
         for _ in range(_ATTEMPTS):
             try:
                 async with unit_of_work(self._database) as unit:
-                    batch = MessageBatch(unit, self._keys, candidates, self._clock)
+                    batch = MessageBatch(unit, self._keys.latest(), candidates, self._clock)
                     results = await batch.run()
+                    remaining = iter(results)
+                    each = [list(islice(remaining, len(submission.candidates))) for submission in submissions]
+                    await unit.records.add_processing(
+                        [
+                            self._log.ended(one.processing, batch.subjects(one.candidates, told))
+                            for one, told in zip(submissions, each, strict=True)
+                        ]
+                    )
             except MessageIdTakenError:
                 continue
             except CONTENTION:
@@ -109,17 +145,18 @@ class StatusMessageService:
             if batch.has_changes:
                 self._ring()
             _count(results)
-            remaining = iter(results)
-            return [list(islice(remaining, len(submission))) for submission in submissions]
+            return each
         raise UnavailableError
 
-    async def _dry_run(self, candidates: list[Candidate]) -> list[MessageResult]:
+    async def _dry_run(self, submission: _Submission) -> list[MessageResult]:
         try:
             async with unit_of_work(self._database) as unit:
-                batch = MessageBatch(unit, self._keys, candidates, self._clock)
+                batch = MessageBatch(unit, self._keys.latest(), submission.candidates, self._clock)
                 results = await batch.run(dry_run=True)
                 raise _DryRunError(results)  # noqa: TRY301 - leaving the block so is what rolls back
         except _DryRunError as judged:
+            told = (one.registration for one in judged.results)
+            await self._log.read(submission.processing, (one.student_id for one in told if one is not None))
             return judged.results
         except CONTENTION as error:
             raise UnavailableError from error
@@ -131,6 +168,7 @@ class StatusMessageService:
             field = "messageIds"
             raise BadUserInputError(field, "Ask for 1 to 1,000 messages.")
         organisation_id = principal.organisation_id
+        processing = self._log.begin(principal, Activity.READ_MESSAGE_RESULTS)
         async with reading(self._database) as unit:
             known = await unit.messages.known([(organisation_id, one) for one in message_ids])
             logged = {message_id: one for (_, message_id), one in known.items()}
@@ -157,6 +195,8 @@ class StatusMessageService:
                     registration=shown_to(organisation_id, source, registration, context),
                 )
             )
+        told = (one.registration for one in found if one is not None)
+        await self._log.read(processing, (one.student_id for one in told if one is not None))
         return found
 
 

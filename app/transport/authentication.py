@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from app.domain.client import RegisteredClient
     from app.services.clients import ClientService
+    from app.services.key_files import KeySource
     from app.services.keys import SigningKeys
 
 _LONGEST_HEADER = 8 * 1024
@@ -56,7 +57,7 @@ class Authenticator:
     def __init__(
         self,
         issuer: str,
-        keys: SigningKeys,
+        keys: KeySource[SigningKeys],
         clients: ClientService,
         *,
         clock: Callable[[], float] = time.time,
@@ -64,7 +65,9 @@ class Authenticator:
     ) -> None:
         self._issuer = issuer
         self._resource = resource_of(issuer)
-        self._keys = keys.by_id()
+        self._source = keys
+        self._known = keys.latest()
+        self._keys = self._known.by_id()
         self._clients = clients
         self._clock = clock
         self._monotonic = monotonic
@@ -80,6 +83,7 @@ class Authenticator:
         """
         if authorization is None or len(authorization) > _LONGEST_HEADER:
             raise UnauthenticatedError
+        self._follow()
         # The digest, so that no token lies in memory longer than its request.
         key = sha256(authorization.encode("utf-8", "surrogatepass")).digest()
         token = self._tokens.get(key)
@@ -122,6 +126,7 @@ class Authenticator:
             and client.role is principal.role
             and client.region == principal.region
             and client.brins == principal.brins
+            and client.trusted_only == principal.trusted_only
         )
 
     async def _read(self, client_id: str) -> _State:
@@ -148,6 +153,14 @@ class Authenticator:
             self._states.popitem(last=False)
         return state
 
+    def _follow(self, *, urgent: bool = False) -> None:
+        """Take over the keys as they are now; tokens are verified anew when they have changed."""
+        keys = self._source.latest(urgent=urgent)
+        if keys is not self._known:
+            self._known = keys
+            self._keys = keys.by_id()
+            self._tokens.clear()
+
     def _verified(self, authorization: str) -> _Token:
         scheme, _, compact = authorization.partition(" ")
         if scheme.lower() != _SCHEME:
@@ -158,6 +171,8 @@ class Authenticator:
             raise UnauthenticatedError from None
 
     def _judged(self, token: ReadJwt) -> _Token:
+        if token.key_id not in self._keys:
+            self._follow(urgent=True)
         key = self._keys.get(token.key_id)
         if (
             token.algorithm != "ES256"
@@ -200,4 +215,5 @@ def _principal(token: _Token, client: RegisteredClient | None) -> Principal:
         brins=client.brins,
         region=client.region,
         expires_at=token.expires_at,
+        trusted_only=client.trusted_only,
     )

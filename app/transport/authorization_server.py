@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from app.domain.client import RegisteredClient
+    from app.services.key_files import KeySource
     from app.services.keys import SigningKeys
 
 AUTHENTICATION_METHOD = "private_key_jwt"
@@ -132,13 +133,22 @@ class _Grant(ClientCredentialsGrant):  # type: ignore[misc]
 
 
 class _TokenGenerator(JWTBearerTokenGenerator):  # type: ignore[misc]
-    def __init__(self, issuer: str, resource: str, keys: SigningKeys, seconds: int) -> None:
+    def __init__(
+        self,
+        issuer: str,
+        resource: str,
+        keys: KeySource[SigningKeys],
+        seconds: int,
+        clock: Callable[[], float],
+    ) -> None:
         super().__init__(issuer, alg=SIGNING_ALGORITHM, expires_generator=seconds)
         self._resource = resource
-        self._current = KeySet([keys.current])  # a set, since only then joserfc writes `kid` into the header
+        self._keys = keys
+        self._clock = clock
 
     def get_jwks(self) -> KeySet:
-        return self._current
+        # A set, since only then joserfc writes `kid` into the header.
+        return KeySet([self._keys.latest().signing(self._clock())])
 
     def get_audiences(self, _client: object, _user: object, _scope: str) -> str:
         return self._resource
@@ -159,7 +169,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]
         self,
         issuer: str,
         resource: str,
-        keys: SigningKeys,
+        keys: KeySource[SigningKeys],
         seconds: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -167,7 +177,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]
         audiences = frozenset({issuer, f"{issuer}/oauth/token"})
         self.register_grant(_Grant)
         self.register_client_auth_method(AUTHENTICATION_METHOD, _Assertion(audiences, clock))
-        self.register_token_generator("default", _TokenGenerator(issuer, resource, keys, seconds))
+        self.register_token_generator("default", _TokenGenerator(issuer, resource, keys, seconds, clock))
 
     def answer(self, request: TokenRequest) -> Answer:
         """Judge a request; whatever it holds, no value of it stands in a refusal."""

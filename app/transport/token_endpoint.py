@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -12,8 +13,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app.domain.access import Scope
-from app.domain.errors import UnavailableError
+from app.domain.errors import RateLimitedError, UnavailableError
+from app.domain.record import SecurityEvent
 from app.services.client_keys import ASSERTION_ALGORITHMS
+from app.services.security_log import REFUSALS
 from app.transport.authorization_server import (
     AUTHENTICATION_METHOD,
     GRANT_TYPE,
@@ -30,7 +33,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from app.services.clients import ClientService
+    from app.services.key_files import KeySource
     from app.services.keys import SigningKeys
+    from app.services.security_log import SecurityLog
 
 log = structlog.get_logger(__name__)
 
@@ -57,23 +62,26 @@ def resource_of(issuer: str) -> str:
     return f"{issuer}/graphql"
 
 
-def token_routes(
+def token_routes(  # noqa: PLR0913 - what the routes are made of
     issuer: str,
-    keys: SigningKeys,
+    keys: KeySource[SigningKeys],
     clients: ClientService,
     *,
     token_seconds: int,
+    security_log: SecurityLog | None = None,
+    spend: Callable[[str], None] | None = None,
     clock: Callable[[], float] = time.time,
 ) -> list[Route]:
     """Return the routes of the authorization server. `issuer` has no slash at its end."""
-    endpoint = _TokenEndpoint(TokenServer(issuer, resource_of(issuer), keys, token_seconds, clock), clients)
+    server = TokenServer(issuer, resource_of(issuer), keys, token_seconds, clock)
+    endpoint = _TokenEndpoint(server, clients, spend, security_log)
     metadata = _metadata(issuer)
-    jwks = keys.public_jwks()
 
     async def show_metadata(_: Request) -> Response:
         return JSONResponse(metadata, headers=_PUBLIC)
 
     async def show_jwks(_: Request) -> Response:
+        jwks = keys.latest().public_jwks()
         return JSONResponse(jwks, headers=_PUBLIC, media_type="application/jwk-set+json")
 
     return [
@@ -97,9 +105,17 @@ def _metadata(issuer: str) -> dict[str, object]:
 
 
 class _TokenEndpoint:
-    def __init__(self, server: TokenServer, clients: ClientService) -> None:
+    def __init__(
+        self,
+        server: TokenServer,
+        clients: ClientService,
+        spend: Callable[[str], None] | None,
+        security_log: SecurityLog | None,
+    ) -> None:
         self._server = server
         self._clients = clients
+        self._spend = spend
+        self._security_log = security_log
 
     async def answer(self, request: Request) -> Response:
         try:
@@ -111,6 +127,9 @@ class _TokenEndpoint:
             return Response(status_code=400)
         try:
             status, body = await self._judged(parameters)
+        except RateLimitedError as error:
+            later = {"error": "temporarily_unavailable", "error_description": str(error)}
+            return JSONResponse(later, 429, {**_NO_STORE, "Retry-After": str(math.ceil(error.retry_after))})
         except UnavailableError:
             unavailable = {"error": "temporarily_unavailable", "error_description": str(UnavailableError())}
             return JSONResponse(unavailable, 503, {**_NO_STORE, "Retry-After": "1"})
@@ -122,6 +141,9 @@ class _TokenEndpoint:
         status, body = answer.status, answer.body
         # The token is made before its assertion is recorded, and handed out only to who recorded it first.
         if answer.used is not None and asked.client is not None:
+            if self._spend is not None:
+                # Only who has proved to be the client counts: nobody else can use up what is its own.
+                self._spend(asked.client.client_id)
             first = await self._clients.use_assertion(
                 asked.client.client_id, answer.used.jti, answer.used.expires_at
             )
@@ -131,8 +153,16 @@ class _TokenEndpoint:
         if "error" in body:
             reason = body["error_description"]
             log.info("token_refused", client_id=client_id, error=body["error"], reason=reason)
+            REFUSALS.add(SecurityEvent.TOKEN_REFUSED, client_id, str(body["error"]))
         else:
             log.info("token_issued", client_id=client_id, scope=body.get("scope"))
+            if self._security_log is not None and asked.client is not None:
+                await self._security_log.record(
+                    SecurityEvent.TOKEN_ISSUED,
+                    actor=asked.client.client_id,
+                    on_behalf_of=asked.client.oin,
+                    detail=str(body.get("scope")),
+                )
         return status, body
 
     async def _fetched(self, parameters: Mapping[str, str]) -> TokenRequest:

@@ -22,8 +22,9 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from app.domain.errors import BadUserInputError, HubError
+from graphql_schema.cost import FREE, Cost, cost_of
 from graphql_schema.errors import RequestFailedError, format_document_errors, format_hub_error
-from graphql_schema.execution.plans import EventPlan, Plan, compile_plan
+from graphql_schema.execution.plans import Plans
 from graphql_schema.limits import (
     MAX_CHARACTERS,
     MAX_TOKENS,
@@ -51,7 +52,8 @@ class Prepared:
     text: str
     document: DocumentNode
     operation: OperationDefinitionNode
-    plan: Plan | EventPlan | None = None
+    plan: Plans | None = None
+    cost: Cost = FREE
 
     @property
     def kind(self) -> OperationType:
@@ -115,8 +117,13 @@ class Documents:
         )
         if errors:
             raise RequestFailedError(format_document_errors(errors))
-        plan = compile_plan(self._schema, document, operation)
-        return Prepared(text, document, operation, plan)
+        return Prepared(
+            text,
+            document,
+            operation,
+            Plans(self._schema, document, operation),
+            cost_of(self._schema, document, operation),
+        )
 
     def _keep(self, prepared: Prepared) -> None:
         self._kept[prepared.text] = prepared

@@ -34,7 +34,7 @@ _MOST_ITEMS = 100_000
 
 
 def compile_input(type_: GraphQLInputType) -> Coerce:
-    """Return the function that coerces a value of this type, or raises one of `UNEXPECTED`."""
+    """Return the function that coerces a value of this type, or raises an exception."""
     source = Source()
     known: dict[str, str] = {}
     return cast("Coerce", source.build(_coercer(source, type_, known)))

@@ -13,6 +13,7 @@ from graphql.execution import create_source_event_stream
 from strawberry.execution import optimized_is_awaitable
 
 from app.domain.errors import BadUserInputError
+from graphql_schema.cost import MAX_COST, TooExpensiveError
 from graphql_schema.errors import (
     RequestFailedError,
     format_exception,
@@ -23,7 +24,6 @@ from graphql_schema.execution.context import HubExecutionContext, Resolved
 from graphql_schema.execution.documents import Documents, Prepared
 from graphql_schema.execution.plans import EventPlan, Plan
 from graphql_schema.execution.sharing import Shared
-from graphql_schema.execution.source import UNEXPECTED
 from graphql_schema.execution.variables import variable_errors
 
 if TYPE_CHECKING:
@@ -50,15 +50,32 @@ class Event:
 class Operations:
     """Executes queries and mutations and subscribes, for one schema."""
 
-    def __init__(self, schema: strawberry.Schema, *, introspection: bool = False) -> None:
+    def __init__(
+        self, schema: strawberry.Schema, *, introspection: bool = False, max_cost: int = MAX_COST
+    ) -> None:
         self._schema = schema._schema  # noqa: SLF001 - Strawberry has no public name for what it built
         self._introspection = introspection
+        self._max_cost = max_cost
         self._documents = Documents(self._schema, introspection=introspection)
-        self._payloads: Shared[Prepared, bytes] = Shared()
+        self._payloads: Shared[EventPlan, bytes] = Shared()
 
     def prepare(self, text: str, operation_name: str | None) -> Prepared:
         """Return the document, ready to run; raise RequestFailedError when it may not."""
         return self._documents.prepare(text, operation_name)
+
+    def price(self, prepared: Prepared, variables: dict[str, object] | None) -> int:
+        """Return what a request costs; raise RequestFailedError when that is more than one may."""
+        cost = prepared.cost.of(variables or {})
+        if cost > self._max_cost:
+            message = f"The operation costs {cost}, and may cost {self._max_cost}: ask for smaller pages."
+            raise RequestFailedError([format_hub_error(TooExpensiveError(message))])
+        return cost
+
+    def with_cost(self, answer: bytes, cost: int) -> bytes:
+        """Return the answer of `execute` with its cost in `extensions`."""
+        # On the bytes: the answer may be large, and is encoded in several places.
+        told = b',"extensions":{"cost":{"requested":%d,"maximum":%d}}}'
+        return answer[:-1] + told % (cost, self._max_cost)
 
     async def execute(
         self, prepared: Prepared, variables: dict[str, object] | None, context: object
@@ -67,21 +84,17 @@ class Operations:
 
         Raise RequestFailedError when nothing ran.
         """
-        plan = prepared.plan
-        if not isinstance(plan, Plan):
+        plan = None if prepared.plan is None else prepared.plan.choose(variables or {})
+        run = plan.begin(variables or {}, context) if isinstance(plan, Plan) else None
+        if run is None:
             return await _answer(self._build(prepared, variables, context))
+        resolved = await run.resolve()
         try:
-            coerced = plan.coerce(variables or {})
-            resolved = await plan.resolve(coerced, context)
-        except UNEXPECTED:
-            # Nothing has run: graphql-core accepts the variables, or finds what is wrong with them.
-            return await _answer(self._build(prepared, variables, context))
-        try:
-            return orjson.dumps({"data": await plan.answer(resolved, coerced, context)})
+            return orjson.dumps({"data": await run.answer(resolved)})
         except Exception:  # noqa: BLE001 - graphql-core meets it again, and gives it its place
             executor = self._build(prepared, variables, context)
             executor.middleware_manager = cast("MiddlewareManager", Resolved(resolved))
-            return await _answer(executor)
+        return await _answer(executor)
 
     async def subscribe(
         self, prepared: Prepared, variables: dict[str, object] | None, context: object
@@ -98,9 +111,10 @@ class Operations:
             if isinstance(source, ExecutionResult):
                 raise RequestFailedError(format_execution_errors(source.errors or ()))  # noqa: TRY301
             stream = cast("AsyncGenerator[object, None]", source)
+            plan = None if prepared.plan is None else prepared.plan.choose(variables or {})
             async with aclosing(stream):
                 async for change in stream:
-                    payload = self._rendered(prepared, change) or await _answer(
+                    payload = self._rendered(plan, change) or await _answer(
                         cast("HubExecutionContext", executor.build_per_event_executor(change))
                     )
                     number = getattr(change, "number", None)
@@ -110,13 +124,12 @@ class Operations:
         except Exception as error:  # noqa: BLE001 - masked and logged
             raise RequestFailedError([format_exception(error)]) from None
 
-    def _rendered(self, prepared: Prepared, change: object) -> bytes | None:
+    def _rendered(self, plan: object, change: object) -> bytes | None:
         """Return the payload of an event, made once for all who ask for the same of the same change."""
-        plan = prepared.plan
         if not isinstance(plan, EventPlan):
             return None
         try:
-            return self._payloads.get(change, prepared, lambda: orjson.dumps({"data": plan.answer(change)}))
+            return self._payloads.get(change, plan, lambda: orjson.dumps({"data": plan.answer(change)}))
         except Exception:  # noqa: BLE001 - graphql-core meets it again, and gives it its place
             return None
 

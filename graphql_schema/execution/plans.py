@@ -5,28 +5,37 @@ by compiled functions, its resolvers are called, its answer is built by compiled
 passed validation gets a plan, and whenever a value is not as expected graphql-core takes over: before
 anything has run (variables), or with the very values that the root resolvers gave (answers). So no root
 resolver runs twice, and every error has graphql-core's path and place.
+
+A mutation of several fields stays with graphql-core: each must be answered, down to its last resolver, before
+the next may begin, and none may begin after one that leaves the whole answer null.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import cast
 
 from graphql import (
+    BooleanValueNode,
+    DirectiveNode,
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
     GraphQLField,
     GraphQLNonNull,
     GraphQLObjectType,
-    GraphQLOutputType,
     GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
     Undefined,
+    VariableNode,
+    Visitor,
     is_input_type,
     type_from_ast,
+    visit,
 )
 from graphql.utilities import value_from_ast
 
@@ -36,6 +45,7 @@ from graphql_schema.execution.selections import Later, SelectionCompiler
 from graphql_schema.execution.source import AnomalyError, UncompilableError
 
 _ABSENT = object()
+_MOST_SWITCHES = 4  # sixteen plans at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,33 +63,19 @@ class RootField:
     """A field of the operation itself."""
 
     key: str
-    nodes: Sequence[FieldNode]
-    type: GraphQLOutputType
     call: Call
     complete: Callable[[object, list[Later]], object]
 
-    async def resolve(self, arguments: Mapping[str, object]) -> object:
-        """Call the resolver; return what it gave, or the exception that it raised."""
-        try:
-            return await _settled(self.call.function(None, **arguments))
-        except Exception as error:  # noqa: BLE001 - graphql-core places and formats it
-            return error
-
     async def answer(self, value: object, variables: Mapping[str, object], context: object) -> object:
         """Return what goes into the answer; any exception means that graphql-core shall do it."""
-        if value is None:
-            if isinstance(self.type, GraphQLNonNull):
-                raise AnomalyError
-            return None
         later: list[Later] = []
         answer = self.complete(value, later)
         while later:
             waiting, later = later, []
-            calls = (
-                _settled(one.field.call.function(one.source, **one.field.call.arguments(variables, context)))
-                for one in waiting
-            )
-            for one, result in zip(waiting, await asyncio.gather(*calls), strict=True):
+            results = await _settled([one.call(variables, context) for one in waiting])
+            for one, result in zip(waiting, results, strict=True):
+                if isinstance(result, BaseException):
+                    raise result
                 one.answer[one.key] = one.field.complete(result, later)
         return answer
 
@@ -88,13 +84,19 @@ class RootField:
 class Plan:
     """A compiled query or mutation."""
 
-    parent_type: GraphQLObjectType
     roots: tuple[RootField, ...]
-    serially: bool
     _variables: tuple[_Variable, ...]
 
-    def coerce(self, raw: Mapping[str, object]) -> dict[str, object]:
-        """Return the variables as resolvers take them; any exception means that graphql-core shall do it."""
+    def begin(self, raw: Mapping[str, object], context: object) -> Run | None:
+        """Return what is ready to run with these variables, or None when graphql-core must judge them."""
+        try:
+            variables = self._coerced(raw)
+            arguments = [root.call.arguments(variables, context) for root in self.roots]
+        except Exception:  # noqa: BLE001 - it accepts them all the same, or finds the words
+            return None
+        return Run(self.roots, arguments, variables, context)
+
+    def _coerced(self, raw: Mapping[str, object]) -> dict[str, object]:
         coerced = {}
         for variable in self._variables:
             value = raw.get(variable.name, _ABSENT)
@@ -106,32 +108,32 @@ class Plan:
                 raise AnomalyError
         return coerced
 
-    async def resolve(self, variables: Mapping[str, object], context: object) -> dict[str, object]:
-        """Call the resolvers and return what they gave by the key of the answer: a value or an exception.
 
-        Raise AnomalyError, before any is called, when an argument is null that may not be.
-        """
-        calls = [(root, root.call.arguments(variables, context)) for root in self.roots]
-        if not self.serially:
-            values = await asyncio.gather(*(root.resolve(arguments) for root, arguments in calls))
-            return dict(zip((root.key for root in self.roots), values, strict=True))
-        resolved = {}
-        for root, arguments in calls:
-            resolved[root.key] = await root.resolve(arguments)
-            if isinstance(resolved[root.key], Exception) and isinstance(root.type, GraphQLNonNull):
-                break  # the whole answer is null, and what comes after does not run
-        return resolved
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """A plan with the variables of one request."""
 
-    async def answer(
-        self, resolved: Mapping[str, object], variables: Mapping[str, object], context: object
-    ) -> dict[str, object]:
+    roots: tuple[RootField, ...]
+    arguments: list[dict[str, object]]
+    variables: Mapping[str, object]
+    context: object
+
+    async def resolve(self) -> dict[str, object]:
+        """Call the resolvers and return what they gave by the key of the answer: a value or an exception."""
+        called = [
+            _called(root.call.function, arguments)
+            for root, arguments in zip(self.roots, self.arguments, strict=True)
+        ]
+        return dict(zip((root.key for root in self.roots), await _settled(called), strict=True))
+
+    async def answer(self, resolved: Mapping[str, object]) -> dict[str, object]:
         """Return the data of the answer; any exception means that graphql-core shall complete it."""
         data = {}
         for root in self.roots:
             value = resolved[root.key]
-            if isinstance(value, Exception):
-                raise AnomalyError
-            data[root.key] = await root.answer(value, variables, context)
+            if isinstance(value, BaseException):
+                raise value
+            data[root.key] = await root.answer(value, self.variables, self.context)
         return data
 
 
@@ -147,54 +149,118 @@ class EventPlan:
 
         It depends on nothing but the event: a selection with arguments is left to graphql-core.
         """
-        later: list[Later] = []
-        answer = self._complete(event, later)
-        if later:
-            raise AnomalyError
-        return {self.key: answer}
+        return {self.key: self._complete(event, [])}
 
 
-async def _settled(value: object) -> object:
-    return await value if isinstance(value, Awaitable) else value
+class Plans:
+    """The plans of an operation: one for each way in which the variables of `@skip` and `@include` fall.
+
+    Each is made when it is first asked for.
+    """
+
+    def __init__(
+        self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode
+    ) -> None:
+        self._schema = schema
+        self._document = document
+        self._operation = operation
+        self._switches = _switches(document)
+        self._defaults = {
+            declared.variable.name.value: declared.default_value.value
+            for declared in operation.variable_definitions or ()
+            if isinstance(declared.default_value, BooleanValueNode)
+        }
+        self._made: dict[tuple[bool, ...], Plan | EventPlan | None] = {}
+
+    def choose(self, variables: Mapping[str, object]) -> Plan | EventPlan | None:
+        """Return the plan for these variables, or None where a part of it must stay with graphql-core."""
+        key = []
+        for name in self._switches:
+            value = variables.get(name, self._defaults.get(name))
+            if not isinstance(value, bool):
+                return None  # graphql-core says what is wrong with it
+            key.append(value)
+        return self._plan(tuple(key))
+
+    def _plan(self, key: tuple[bool, ...]) -> Plan | EventPlan | None:
+        if key not in self._made:
+            self._made[key] = None
+            if len(key) <= _MOST_SWITCHES:
+                with suppress(UncompilableError):
+                    switches = dict(zip(self._switches, key, strict=True))
+                    self._made[key] = _compile(self._schema, self._document, self._operation, switches)
+        return self._made[key]
 
 
-def compile_plan(
-    schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode
-) -> Plan | EventPlan | None:
-    """Return the plan of an operation, or None where a part of it must stay with graphql-core."""
+def _called(function: Callable[..., object], arguments: Mapping[str, object]) -> object:
+    try:
+        return function(None, **arguments)
+    except Exception as error:  # noqa: BLE001 - graphql-core places and formats it
+        return error
+
+
+async def _settled(results: list[object]) -> list[object]:
+    """Await what must be awaited, all together; an exception takes the place of a result."""
+    places = [place for place, result in enumerate(results) if isinstance(result, Awaitable)]
+    waiting = [cast("Awaitable[object]", results[place]) for place in places]
+    if len(waiting) == 1:
+        try:
+            results[places[0]] = await waiting[0]
+        except Exception as error:  # noqa: BLE001 - likewise
+            results[places[0]] = error
+    elif waiting:
+        for place, result in zip(places, await asyncio.gather(*waiting, return_exceptions=True), strict=True):
+            results[place] = result
+    return results
+
+
+def _switches(document: DocumentNode) -> tuple[str, ...]:
+    """Return the variables that directives depend on."""
+    found: dict[str, None] = {}
+
+    class Directives(Visitor):
+        def enter_directive(self, node: DirectiveNode, *_: object) -> None:
+            for argument in node.arguments or ():
+                if isinstance(argument.value, VariableNode):
+                    found[argument.value.name.value] = None
+
+    visit(document, Directives())
+    return tuple(found)
+
+
+def _compile(
+    schema: GraphQLSchema,
+    document: DocumentNode,
+    operation: OperationDefinitionNode,
+    switches: Mapping[str, bool],
+) -> Plan | EventPlan:
     parent_type = schema.get_root_type(operation.operation)
     if operation.directives or parent_type is None:
-        return None
-    selections = SelectionCompiler(
-        {
-            definition.name.value: definition
-            for definition in document.definitions
-            if isinstance(definition, FragmentDefinitionNode)
-        }
+        raise UncompilableError
+    subscribes = operation.operation is OperationType.SUBSCRIPTION
+    fragments = {
+        definition.name.value: definition
+        for definition in document.definitions
+        if isinstance(definition, FragmentDefinitionNode)
+    }
+    selections = SelectionCompiler(schema, fragments, switches, may_call=not subscribes)
+    grouped = selections.collect(parent_type, [operation.selection_set])
+    if operation.operation is not OperationType.QUERY and len(grouped) != 1:
+        raise UncompilableError
+    if subscribes:
+        ((key, nodes),) = grouped.items()
+        return EventPlan(key, selections.compile(_definition(parent_type, nodes).type, nodes))
+    return Plan(
+        tuple(_root(selections, parent_type, key, nodes) for key, nodes in grouped.items()),
+        tuple(_variables(schema, operation)),
     )
-    try:
-        grouped: dict[str, list[FieldNode]] = {}
-        selections.collect(parent_type, operation.selection_set, grouped)
-        if operation.operation is OperationType.SUBSCRIPTION:
-            ((key, nodes),) = grouped.items()
-            definition = _definition(parent_type, nodes)
-            return EventPlan(key, selections.compile(definition.type, nodes))
-        return Plan(
-            parent_type,
-            tuple(_root(selections, parent_type, key, nodes) for key, nodes in grouped.items()),
-            operation.operation is OperationType.MUTATION,
-            tuple(_variables(schema, operation)),
-        )
-    except UncompilableError:
-        return None
 
 
 def _root(
     selections: SelectionCompiler, parent_type: GraphQLObjectType, key: str, nodes: Sequence[FieldNode]
 ) -> RootField:
     definition = _definition(parent_type, nodes)
-    complete = selections.compile(definition.type, nodes)
-    return RootField(key, nodes, definition.type, compile_call(definition, nodes[0]), complete)
+    return RootField(key, compile_call(definition, nodes[0]), selections.compile(definition.type, nodes))
 
 
 def _definition(parent_type: GraphQLObjectType, nodes: Sequence[FieldNode]) -> GraphQLField:

@@ -16,10 +16,6 @@ class AnomalyError(Exception):
     """A value is not what it nearly always is: graphql-core does it again, and finds the exact words."""
 
 
-# What generated code raises by itself when a value is not of the expected form.
-UNEXPECTED = (AnomalyError, AttributeError, KeyError, LookupError, TypeError, ValueError, OverflowError)
-
-
 class Source:
     """Collects functions and constants, and turns them into code.
 

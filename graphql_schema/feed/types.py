@@ -24,11 +24,21 @@ class FeedPosition:
     at: datetime = strawberry.field(
         description="When the last number was given; of a new feed, when it was made."
     )
+    acknowledged: int = strawberry.field(
+        description="Up to which number the receiver says that it has everything; 0: it never said so."
+    )
+    acknowledged_at: datetime | None = strawberry.field(description="Since when it says so; null: never.")
 
     @classmethod
     def from_domain(cls, position: domain.FeedPosition) -> Self:
         """Translate."""
-        return cls(last_number=position.last_number, earliest_number=position.earliest_number, at=position.at)
+        return cls(
+            last_number=position.last_number,
+            earliest_number=position.earliest_number,
+            at=position.at,
+            acknowledged=position.acknowledged,
+            acknowledged_at=position.acknowledged_at,
+        )
 
 
 @strawberry.type(description="A change under its number in the receiver's feed.")

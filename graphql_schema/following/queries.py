@@ -12,7 +12,7 @@ from graphql_schema.following.types import (
     FollowedStudentConnection,
     FollowedStudentEdge,
 )
-from graphql_schema.pagination import PageInfo, check_first, cut
+from graphql_schema.pagination import check_first, cut, page_info
 from graphql_schema.permissions import needs
 
 _PLACE = "followed-students"
@@ -54,12 +54,7 @@ class FollowingQueries:
         return FollowedStudentConnection(
             edges=[FollowedStudentEdge(cursor=c, node=n) for c, n in zip(cursors, nodes, strict=True)],
             nodes=nodes,
-            page_info=PageInfo(
-                has_next_page=more,
-                has_previous_page=after is not None,
-                start_cursor=cursors[0] if cursors else None,
-                end_cursor=cursors[-1] if cursors else None,
-            ),
+            page_info=page_info(cursors, more=more, after=after),
         )
 
     @strawberry.field(metadata=needs(Scope.STUDENTS_FOLLOW), description="By one's own reference.")

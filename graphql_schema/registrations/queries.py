@@ -10,7 +10,7 @@ from app.domain.access import Role, Scope
 from app.services.registrations import PAGE_AT_MOST, RegistrationFilter
 from graphql_schema.context import Info
 from graphql_schema.enums import RegistrationStatus
-from graphql_schema.pagination import PageInfo, check_first, cut
+from graphql_schema.pagination import check_first, cut, page_info
 from graphql_schema.permissions import needs
 from graphql_schema.registrations.types import PLACE, Registration, RegistrationConnection
 from graphql_schema.scalars import Brin
@@ -70,10 +70,9 @@ class RegistrationQueries:
         return RegistrationConnection(
             keys=keys,
             nodes=nodes,
-            page_info=PageInfo(
-                has_next_page=more,
-                has_previous_page=after is not None,
-                start_cursor=context.cursors.seal(PLACE, *keys[0]) if keys else None,
-                end_cursor=context.cursors.seal(PLACE, *keys[-1]) if keys else None,
+            page_info=page_info(
+                [context.cursors.seal(PLACE, *key) for key in (*keys[:1], *keys[-1:])],
+                more=more,
+                after=after,
             ),
         )

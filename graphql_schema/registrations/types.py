@@ -10,7 +10,7 @@ import strawberry
 from app.domain.registration import ChangeKind as DomainChangeKind
 from graphql_schema.context import Info
 from graphql_schema.enums import ChangeKind, LearningPath, RegistrationStatus, StatusSource
-from graphql_schema.pagination import PageInfo, check_first, cut
+from graphql_schema.pagination import PageInfo, check_first, cut, page_info
 from graphql_schema.scalars import Brin, ProgrammeCode
 
 if TYPE_CHECKING:
@@ -122,12 +122,7 @@ class Registration:
         return StatusHistoryConnection(
             edges=[StatusHistoryEdge(cursor=c, node=n) for c, n in zip(cursors, nodes, strict=True)],
             nodes=nodes,
-            page_info=PageInfo(
-                has_next_page=more,
-                has_previous_page=after is not None,
-                start_cursor=cursors[0] if cursors else None,
-                end_cursor=cursors[-1] if cursors else None,
-            ),
+            page_info=page_info(cursors, more=more, after=after),
         )
 
     @classmethod

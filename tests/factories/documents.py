@@ -13,7 +13,6 @@ from graphql import (
     GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
-    GraphQLScalarType,
     OperationType,
     Undefined,
     get_named_type,
@@ -225,28 +224,28 @@ class Maker:
             self._variables[variable] = self._random.choice(values)
 
     def _value(self, name: str, type_: GraphQLInputType, wrong: float) -> object:
+        usual = self._usual(name, type_.of_type if isinstance(type_, GraphQLNonNull) else type_, wrong)
         if self._chance(wrong):
             return self._random.choice(_WRONG)
-        if isinstance(type_, GraphQLNonNull):
-            type_ = type_.of_type
-        elif self._chance(0.1):
-            return None
+        return None if not isinstance(type_, GraphQLNonNull) and self._chance(0.1) else usual
+
+    def _usual(self, name: str, type_: GraphQLInputType, wrong: float) -> object:
         if name in self._values:
             return self._random.choice(self._values[name])
         if isinstance(type_, GraphQLList):
-            if self._chance(0.1):
-                return self._value(name, type_.of_type, wrong)  # one without its brackets
-            return [self._value(name, type_.of_type, wrong) for _ in range(self._random.choice((0, 1, 2, 3)))]
-        if isinstance(type_, GraphQLEnumType):
-            return Enum(self._random.choice(list(type_.values)))
+            items = [
+                self._value(name, type_.of_type, wrong) for _ in range(self._random.choice((0, 1, 2, 3)))
+            ]
+            return items[0] if items and self._chance(0.1) else items  # one without its brackets
         if isinstance(type_, GraphQLInputObjectType):
             return {
                 key: self._value(key, field.type, wrong)
                 for key, field in type_.fields.items()
                 if self._chance(0.6) or (is_required_input_field(field) and not self._chance(wrong))
             }
-        assert isinstance(type_, GraphQLScalarType)
-        return self._random.choice(_OF_SCALARS.get(type_.name, _OF_SCALARS["String"]))
+        if isinstance(type_, GraphQLEnumType):
+            return Enum(self._random.choice(list(type_.values)))
+        return self._random.choice(_OF_SCALARS.get(str(type_), _OF_SCALARS["String"]))
 
 
 def _plain(value: object) -> object:

@@ -66,7 +66,10 @@ class TestPost:
     async def test_answers_a_query(self, hub: Live, client: httpx.AsyncClient) -> None:
         response = await client.post(hub.http, content=body("{hello}"))
         assert response.status_code == 200
-        assert response.json() == {"data": {"hello": "world"}}
+        assert response.json() == {
+            "data": {"hello": "world"},
+            "extensions": {"cost": {"requested": 1, "maximum": 60_000}},
+        }
         assert response.headers["content-type"] == "application/json; charset=utf-8"
         assert response.headers["cache-control"] == "no-store"
         assert response.headers["x-content-type-options"] == "nosniff"

@@ -45,10 +45,16 @@ class TestRequire:
     @pytest.mark.parametrize(
         ("role", "never"),
         [
-            (Role.SIS, {Scope.STUDENTS_FOLLOW, Scope.FEED_READ, Scope.STATISTICS_READ, Scope.HUB_OPERATE}),
-            (Role.OS, {Scope.STATUSES_REPORT, Scope.STATISTICS_READ, Scope.HUB_OPERATE}),
-            (Role.INSTITUTION, set(Scope) - {Scope.STATISTICS_READ}),
-            (Role.CAMBO, {Scope.STUDENTS_FOLLOW, Scope.HUB_OPERATE}),
+            (
+                Role.SIS,
+                set(Scope) - {Scope.STATUSES_REPORT, Scope.REGISTRATIONS_READ},
+            ),
+            (
+                Role.OS,
+                {Scope.STATUSES_REPORT, Scope.STATISTICS_READ, Scope.MESSAGES_READ, Scope.HUB_OPERATE},
+            ),
+            (Role.INSTITUTION, set(Scope) - {Scope.STATISTICS_READ, Scope.MESSAGES_READ}),
+            (Role.CAMBO, {Scope.STUDENTS_FOLLOW, Scope.MESSAGES_READ, Scope.HUB_OPERATE}),
             (Role.REGION, set(Scope) - {Scope.STATISTICS_READ}),
             (Role.OPERATOR, set(Scope) - {Scope.STATISTICS_READ, Scope.HUB_OPERATE}),
         ],

@@ -171,7 +171,9 @@ def _launch(place: Place, alive: FileLock) -> None:
     """Start PostgreSQL in a session of its own, so that Ctrl-C ends the hub first."""
     # Nothing of the server lives, so the number in the file may be anybody's by now, and PostgreSQL would
     # refuse to start beside it.
+    # Likewise beside the lock of its socket: where nobody reaps the killed server its number lives on.
     (place.data / "postmaster.pid").unlink(missing_ok=True)
+    (place.sockets / f".s.PGSQL.{cluster.PORT}.lock").unlink(missing_ok=True)
     cluster.write_settings(place)
     if place.log.exists() and place.log.stat().st_size > _LARGEST_LOG_BYTES:
         place.log.replace(place.log.with_suffix(".log.1"))

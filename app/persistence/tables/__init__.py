@@ -10,9 +10,18 @@ from app.persistence.tables.organisation import (
     OrganisationRow,
     OwnInstitutionRow,
 )
-from app.persistence.tables.registration import RegistrationRow, StatusEventRow, StudentRow
+from app.persistence.tables.rate import QuotaUseRow, RateBucketRow
+from app.persistence.tables.record import ProcessingRecordRow, SecurityRecordRow
+from app.persistence.tables.registration import (
+    PseudonymKeyRow,
+    RegistrationRow,
+    StatusEventRow,
+    StudentRow,
+)
 from app.persistence.tables.statistics import StatisticsCellRow, StatisticsSnapshotRow
 from app.persistence.tables.status_message import RefusedMessageRow, StatusMessageRow
+from app.persistence.tables.trusted_document import TrustedDocumentRow
+from app.persistence.tables.webhook import WebhookRow
 
 __all__ = [
     "ClientAssertionRow",
@@ -25,13 +34,20 @@ __all__ = [
     "OrganisationRow",
     "OwnInstitutionRow",
     "PendingEventRow",
+    "ProcessingRecordRow",
     "ProgrammeRow",
+    "PseudonymKeyRow",
+    "QuotaUseRow",
+    "RateBucketRow",
     "RefusedMessageRow",
     "RegistrationRow",
     "SchoolRow",
+    "SecurityRecordRow",
     "StatisticsCellRow",
     "StatisticsSnapshotRow",
     "StatusEventRow",
     "StatusMessageRow",
     "StudentRow",
+    "TrustedDocumentRow",
+    "WebhookRow",
 ]

@@ -33,9 +33,14 @@ def reference(target: str, *, nullable: bool = False, primary: bool = False) -> 
     return Column(BigInteger, ForeignKey(target), nullable=nullable, primary_key=primary, autoincrement=False)
 
 
-def moment(*, nullable: bool = False, now: bool = False) -> Column[datetime]:
+def moment(*, nullable: bool = False, now: bool = False, primary: bool = False) -> Column[datetime]:
     """Return a point in time; `now` lets the database fill it in."""
-    return Column(DateTime(timezone=True), nullable=nullable, server_default=func.now() if now else None)
+    return Column(
+        DateTime(timezone=True),
+        nullable=nullable,
+        server_default=func.now() if now else None,
+        primary_key=primary,
+    )
 
 
 def code() -> Column[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Column, Index, UniqueConstraint
+from sqlalchemy import Boolean, Column, Index, UniqueConstraint, false
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -47,6 +47,9 @@ class ClientRow(SQLModel, table=True):
     jwks: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
     created_at: datetime | None = Field(default=None, sa_column=columns.moment(now=True))
     revoked_at: datetime | None = Field(default=None, sa_column=columns.moment(nullable=True))
+    trusted_only: bool = Field(
+        default=False, sa_column=Column(Boolean, nullable=False, server_default=false())
+    )
 
 
 class ClientAssertionRow(SQLModel, table=True):

@@ -24,6 +24,17 @@ class StudentRow(SQLModel, table=True):
     key_version: int = Field(sa_column=Column(SmallInteger, nullable=False))
 
 
+class PseudonymKeyRow(SQLModel, table=True):
+    """A version of the keys that students are written under since a rotation; the first has no row."""
+
+    __tablename__ = "pseudonym_key"
+
+    version: int = Field(sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
+    fingerprint: bytes = Field(sa_column=columns.secret_hash())
+    switched_at: datetime | None = Field(default=None, sa_column=columns.moment(now=True))
+    completed_at: datetime | None = Field(default=None, sa_column=columns.moment(nullable=True))
+
+
 class RegistrationRow(SQLModel, table=True):
     """The present state of a registration. Locked in the order of `application_id COLLATE "C"`."""
 

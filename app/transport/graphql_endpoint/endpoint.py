@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from app.transport.graphql_endpoint.http import answer
-from app.transport.graphql_endpoint.parts import Authenticator, ContextFactory, Edge, GreetingFactory, Limits
+from app.transport.graphql_endpoint.parts import (
+    Authenticator,
+    ContextFactory,
+    DocumentSource,
+    Edge,
+    GreetingFactory,
+    Limits,
+    Spender,
+)
 from app.transport.graphql_endpoint.websocket import WebSocketConnection
 
 if TYPE_CHECKING:
@@ -23,7 +31,7 @@ class GraphQLEndpoint:
     The route of `http` must let every method through, since the answer to a wrong one is a GraphQL error too.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the endpoint is made of
         self,
         operations: Operations,
         authenticator: Authenticator,
@@ -32,6 +40,8 @@ class GraphQLEndpoint:
         greeting: GreetingFactory | None = None,
         limits: Limits | None = None,
         allowed_origins: tuple[str, ...] = (),
+        rates: Spender | None = None,
+        documents: DocumentSource | None = None,
     ) -> None:
         self._edge = Edge(
             operations,
@@ -40,6 +50,8 @@ class GraphQLEndpoint:
             greeting=greeting,
             limits=limits or Limits(),
             allowed_origins=allowed_origins,
+            rates=rates,
+            documents=documents,
         )
 
     @property

@@ -18,6 +18,7 @@ from app.domain.errors import (
     RateLimitedError,
     UnavailableError,
 )
+from app.domain.rates import RateKind
 from app.transport.graphql_endpoint.negotiation import Answer, choose, is_json
 from app.transport.graphql_endpoint.parts import CLIENT, GraphQLRequest
 from app.transport.graphql_endpoint.sse import EventStream
@@ -77,6 +78,7 @@ async def _admit(edge: Edge, request: Request, media_type: Answer | None) -> Pri
     principal = await edge.authenticator.authenticate(request.headers.get("authorization"))
     bind_contextvars(client_id=principal.client_id)
     request.scope[CLIENT] = principal.client_id
+    edge.spend(principal, RateKind.REQUESTS)
     if media_type is None:
         raise _HTTPError(406, BadUserInputError("Accept", f"The answer can be {', '.join(Answer)}."))
     return principal
@@ -100,7 +102,9 @@ async def _read(edge: Edge, request: Request) -> GraphQLRequest:
 async def _run(
     edge: Edge, request: Request, principal: Principal, asked: GraphQLRequest, media_type: Answer
 ) -> Response:
-    prepared = edge.operations.prepare(asked.query, asked.operation_name)
+    prepared = await edge.prepare(principal, asked)
+    cost = edge.operations.price(prepared, asked.variables)
+    edge.spend(principal, RateKind.COST, cost)
     if media_type is Answer.EVENTS:
         context = edge.make_context(principal, _last_event_id(request))
         stream = EventStream(edge, principal, prepared, asked.variables, context)
@@ -114,7 +118,7 @@ async def _run(
         error = OperationNotAllowedError("Subscribe by websocket, or with Accept: text/event-stream.")
         raise RequestFailedError([format_hub_error(error)])
     content = await edge.operations.execute(prepared, asked.variables, edge.make_context(principal))
-    return _response(content, media_type, _OK)
+    return _response(edge.operations.with_cost(content, cost), media_type, _OK)
 
 
 async def _read_body(request: Request, limit: int) -> bytes:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
     from app.domain.access import Principal
+    from app.domain.rates import RateKind
+    from graphql_schema.execution.documents import Prepared
     from graphql_schema.execution.operations import Operations
 
 
@@ -49,6 +51,22 @@ class GreetingFactory(Protocol):
         ...
 
 
+class Spender(Protocol):
+    """Knows the rates of clients."""
+
+    def spend(self, client_id: str, kind: RateKind, amount: float = 1) -> None:
+        """Raise RateLimitedError when the client has used up what it may."""
+        ...
+
+
+class DocumentSource(Protocol):
+    """Knows the documents that clients have registered."""
+
+    async def text(self, principal: Principal, query: str | None, document_id: str | None) -> str:
+        """Return the document that a request runs; raise BadUserInputError or OperationNotAllowedError."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Sizes in bytes, times in seconds."""
@@ -70,7 +88,7 @@ class Limits:
 class Edge:
     """What all three ways in share."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the endpoint is made of
         self,
         operations: Operations,
         authenticator: Authenticator,
@@ -79,14 +97,35 @@ class Edge:
         greeting: GreetingFactory | None,
         limits: Limits,
         allowed_origins: tuple[str, ...],
+        rates: Spender | None = None,
+        documents: DocumentSource | None = None,
     ) -> None:
         self.operations = operations
         self.authenticator = authenticator
         self.make_context = make_context
         self.greeting = greeting
         self.limits = limits
+        self._rates = rates
+        self._documents = documents
         self.connections = Connections(limits.connections, limits.connections_per_client)
         self._allowed_origins = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
+
+    def spend(self, principal: Principal, kind: RateKind, amount: float = 1) -> None:
+        """Raise RateLimitedError when the caller has used up what it may."""
+        if self._rates is not None:
+            self._rates.spend(principal.client_id, kind, amount)
+
+    async def prepare(self, principal: Principal, asked: GraphQLRequest) -> Prepared:
+        """Return the document that the request runs; raise HubError or RequestFailedError if it may not."""
+        if self._documents is None:
+            if asked.query is None:
+                raise BadUserInputError("documentId", "No documents are registered here.")
+            text = asked.query
+        elif asked.document_id is None and asked.query is not None and not principal.trusted_only:
+            text = asked.query
+        else:
+            text = await self._documents.text(principal, asked.query, asked.document_id)
+        return self.operations.prepare(text, asked.operation_name)
 
     def trusts_origin(self, connection: HTTPConnection) -> bool:
         """Tell whether the request comes from no browser, the hub's own page, or an allowed origin."""
@@ -100,17 +139,22 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class GraphQLRequest:
-    """The members of a GraphQL request."""
+    """The members of a GraphQL request: the document itself, or the id of a registered one."""
 
-    query: str
+    query: str | None
     operation_name: str | None
     variables: dict[str, object] | None
+    document_id: str | None = None
 
     @classmethod
     def read(cls, members: Mapping[str, object]) -> GraphQLRequest:
         """Return the request; raise BadUserInputError for a member that is missing or of the wrong type."""
-        query = members.get("query")
-        if not isinstance(query, str) or not query.strip():
+        query, document_id = members.get("query"), members.get("documentId")
+        if document_id is not None and not isinstance(document_id, str):
+            raise BadUserInputError("documentId", "`documentId` is a text or null.")
+        if document_id is not None and query is not None:
+            raise BadUserInputError("documentId", "A request has a `query` or a `documentId`, not both.")
+        if document_id is None and (not isinstance(query, str) or not query.strip()):
             raise BadUserInputError("query", "A request has a text `query`.")
         operation_name = members.get("operationName")
         if operation_name is not None and not isinstance(operation_name, str):
@@ -121,4 +165,5 @@ class GraphQLRequest:
         extensions = members.get("extensions")
         if extensions is not None and not isinstance(extensions, dict):
             raise BadUserInputError("extensions", "`extensions` is an object or null.")
-        return cls(query, operation_name, variables)
+        text = query if isinstance(query, str) else None
+        return cls(text, operation_name, variables, document_id)

@@ -106,9 +106,9 @@ class EventStream(Response):
     async def _send_events(self, send: Send) -> None:
         operations = self._edge.operations
         if self._prepared.kind is not OperationType.SUBSCRIPTION:
-            await _write(
-                send, _event(await operations.execute(self._prepared, self._variables, self._context))
-            )
+            cost = operations.price(self._prepared, self._variables)
+            answer = await operations.execute(self._prepared, self._variables, self._context)
+            await _write(send, _event(operations.with_cost(answer, cost)))
             return
         async with aclosing(operations.subscribe(self._prepared, self._variables, self._context)) as events:
             async for event in events:

@@ -23,6 +23,7 @@ from app.domain.errors import (
     RateLimitedError,
     UnavailableError,
 )
+from app.domain.rates import RateKind
 from app.transport.graphql_endpoint.connections import FULL, Close
 from app.transport.graphql_endpoint.parts import CLIENT, GraphQLRequest
 from app.transport.guard import MalformedError, OversizedError, read_object
@@ -263,11 +264,14 @@ class WebSocketConnection:
         head = b'{"id":' + orjson.dumps(operation_id) + b',"type":"next","payload":'
         errors: list[GraphQLFormattedError] | None = None
         try:
-            prepared = self._edge.operations.prepare(request.query, request.operation_name)
+            self._edge.spend(principal, RateKind.REQUESTS)
+            prepared = await self._edge.prepare(principal, request)
             if prepared.kind is not OperationType.SUBSCRIPTION:
                 message = "Only subscriptions go over a websocket; send queries and mutations by POST."
                 error = OperationNotAllowedError(message)
                 raise RequestFailedError([format_hub_error(error)])  # noqa: TRY301 - told in one place
+            cost = self._edge.operations.price(prepared, request.variables)
+            self._edge.spend(principal, RateKind.COST, cost)
             context = self._edge.make_context(principal)
             events = self._edge.operations.subscribe(prepared, request.variables, context)
             async with aclosing(events):
@@ -275,6 +279,8 @@ class WebSocketConnection:
                     await self._send(head + event.payload + b"}")
         except RequestFailedError as failure:
             errors = failure.errors
+        except (BadUserInputError, OperationNotAllowedError, RateLimitedError, UnavailableError) as error:
+            errors = [format_hub_error(error)]
         # The id is free before the client hears of the end, since it may use it again at once.
         self._subscriptions.pop(operation_id, None)
         kind = "complete" if errors is None else "error"

@@ -1,0 +1,72 @@
+"""The operator's view of the delivery, so that "no news" and "no delivery" can be told apart."""
+
+from __future__ import annotations
+
+import asyncio
+from math import nan
+from typing import TYPE_CHECKING
+
+from app.domain.access import Principal, Scope, require
+from app.domain.errors import UnavailableError
+from app.persistence.unit_of_work import reading
+from app.telemetry import OLDEST_PENDING, OLDEST_UNACKNOWLEDGED, RECEIVERS_BEHIND, log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from app.domain.oversight import DeliveryState, ReceiverOverview
+    from app.persistence.database import Database
+
+_EVERY_SECONDS = 15.0
+
+
+class OversightService:
+    """Tells how far each receiver is, and keeps the gauges that say so."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def receivers(self, principal: Principal, after: int, size: int) -> list[ReceiverOverview]:
+        """Return up to `size` receivers after an organisation's id."""
+        require(principal, Scope.HUB_OPERATE)
+        async with reading(self._database) as unit:
+            return await unit.oversight.receivers(after, size)
+
+    async def delivery_state(self, principal: Principal) -> DeliveryState:
+        """Return where changes wait."""
+        require(principal, Scope.HUB_OPERATE)
+        return await self._state()
+
+    async def run(self) -> None:
+        """Renew the gauges for as long as the process lives."""
+        while True:
+            try:
+                await self.observe()
+            except UnavailableError:
+                _forget()
+            except Exception:
+                _forget()
+                log.exception("oversight_failed")
+            await asyncio.sleep(_EVERY_SECONDS)
+
+    async def observe(self) -> None:
+        """Renew the gauges."""
+        state = await self._state()
+        OLDEST_PENDING.set(self._age(state.oldest_pending_at))
+        OLDEST_UNACKNOWLEDGED.set(self._age(state.oldest_unacknowledged_at))
+        RECEIVERS_BEHIND.set(state.receivers_behind)
+
+    async def _state(self) -> DeliveryState:
+        async with reading(self._database) as unit:
+            return await unit.oversight.delivery_state()
+
+    def _age(self, since: datetime | None) -> float:
+        return 0 if since is None else max((self._clock() - since).total_seconds(), 0)
+
+
+def _forget() -> None:
+    # A figure that is no longer true must not look like one.
+    for gauge in (OLDEST_PENDING, OLDEST_UNACKNOWLEDGED, RECEIVERS_BEHIND):
+        gauge.set(nan)

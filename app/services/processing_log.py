@@ -1,0 +1,62 @@
+"""The processing log (Logboek Dataverwerkingen): one row per operation on personal data, none left out.
+
+Writes put it into their own transaction. Reads are committed here before they are answered: many that run at
+the same time share one INSERT. No record, no answer.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from structlog.contextvars import get_contextvars
+
+from app.domain.record import Activity, Processing, ProcessingRecord
+from app.persistence.unit_of_work import reading
+from app.services.together import Together
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
+
+    from app.domain.access import Principal
+    from app.persistence.database import Database
+
+
+class ProcessingLog:
+    """Begins and records processings."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._clock = clock
+        self._together: Together[ProcessingRecord, None] = Together(self._write, at_most=256)
+
+    def begin(self, principal: Principal, activity: Activity) -> Processing:
+        """Return a processing that begins now, in the trace of the request if it came with one."""
+        trace_id = get_contextvars().get("trace_id")
+        return Processing(
+            activity,
+            principal.organisation_id,
+            principal.client_id,
+            trace_id if isinstance(trace_id, str) else secrets.token_hex(16),
+            self._clock(),
+        )
+
+    def ended(self, processing: Processing, student_ids: Iterable[int]) -> ProcessingRecord:
+        """Return the record of a processing that ends now; each student stands in it once."""
+        return ProcessingRecord(processing, self._clock(), tuple(sorted(set(student_ids))))
+
+    def delivered(self, processing: Processing, first: int, last: int) -> ProcessingRecord:
+        """Return the record of the delivery of these numbers of a feed."""
+        return ProcessingRecord(processing, self._clock(), (), numbers=(first, last))
+
+    async def read(self, processing: Processing, student_ids: Iterable[int]) -> None:
+        """Put a read on record; committed on return. One that found nobody is no processing of anybody."""
+        record = self.ended(processing, student_ids)
+        if record.student_ids:
+            await self._together.do(record)
+
+    async def _write(self, records: Sequence[ProcessingRecord]) -> list[None]:
+        async with reading(self._database) as unit:  # one statement that commits itself
+            await unit.records.add_processing(records)
+        return [None] * len(records)

@@ -1,0 +1,1 @@
+"""What an institution sees of its messages."""

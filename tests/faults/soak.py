@@ -1,0 +1,45 @@
+"""Break a hub again and again, for as many minutes as are given: `make soak MINUTES=60 SEED=1`."""
+
+# ruff: noqa: T201 - a program that prints what it does
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.faults.breaking import FAULTS
+from tests.faults.live import Trial
+
+
+async def soak(minutes: float, seed: int) -> int:
+    """Break what chance picks until the time is up; return the number of broken promises."""
+    ends_at = time.monotonic() + minutes * 60
+    with tempfile.TemporaryDirectory(prefix="soak-") as folder:
+        async with Trial.running(Path(folder), seed) as trial:
+            await trial.goes_on()
+            while time.monotonic() < ends_at:
+                # Two at once now and then: nothing waits for the other to be over.
+                chosen = trial.hub.random.sample(FAULTS, trial.hub.random.choice((1, 1, 1, 2)))
+                await asyncio.gather(*(fault(trial.hub) for fault in chosen), return_exceptions=True)
+                names = " and ".join(fault.__name__ for fault in chosen)
+                print(f"{names}: went on after {await trial.goes_on(90):.1f} s", flush=True)
+                await asyncio.sleep(trial.hub.random.random() * 2)
+            found = await trial.finish(120)
+    for problem in found:
+        print(problem)
+    print(f"seed {seed}: {len(trial.sent)} messages, {len(found)} broken promises")
+    return len(found)
+
+
+def main() -> None:
+    """Run for the minutes of the first argument, with the seed of the second or a new one."""
+    minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 10
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else secrets.randbelow(10**6)
+    sys.exit(bool(asyncio.run(soak(minutes, seed))))
+
+
+if __name__ == "__main__":
+    main()

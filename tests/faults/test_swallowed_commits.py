@@ -1,0 +1,56 @@
+"""The answer to a COMMIT is lost: nobody knows whether it was done, and still everything is there once."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from app.domain.errors import UnavailableError
+from app.domain.status_message import Outcome
+from app.feed.doorbell import Bell
+from tests.factories.world import a_message
+from tests.faults.proxy import SwallowingProxy
+
+
+@pytest.fixture
+async def proxy(database_url):
+    """Stand between hub and PostgreSQL."""
+    folder = parse_qs(urlsplit(database_url).query)["host"][0]
+    with tempfile.TemporaryDirectory(prefix="proxy-", dir="/tmp") as own:  # a path short enough for a socket
+        async with SwallowingProxy.listening(
+            f"{folder}/.s.PGSQL.5432", Path(own) / ".s.PGSQL.5432"
+        ) as listening:
+            listening.url = database_url.split("?")[0] + f"?host={own}&port=5432"
+            yield listening
+
+
+class TestSwallowedCommit:
+    async def test_of_a_report_leaves_the_message_there_once(self, open_world, proxy):
+        world = await open_world(background=False, database_url=proxy.url)
+        await world.furnish()
+        messages = [a_message() for _ in range(20)]
+        for message in messages:
+            proxy.swallow = 1
+            with pytest.raises(UnavailableError):
+                await world.report(message)
+            assert proxy.swallow == 0
+            (again,) = await world.report(message)
+            assert (again.outcome, again.original_outcome) == (Outcome.DUPLICATE, Outcome.ACCEPTED)
+        assert await world.count("status_event") == 20
+
+    async def test_of_the_dispatcher_gives_each_number_once(self, open_world, proxy):
+        through = await open_world(background=True, database_url=proxy.url)
+        await through.furnish()
+        world = await open_world(background=False)
+        hearing = asyncio.create_task(through.hear(30, by=through.cambo, seconds=60))
+        for step in range(30):
+            proxy.swallow = int(step % 10 == 0)
+            await world.services.status_messages.report(through.sis, [a_message()])
+            through.hub.doorbell.ring(Bell.EVENTS)
+            await world.settled()
+        proxy.swallow = 0
+        assert [change.number for change in await hearing] == list(range(1, 31))
+        assert proxy.swallowed >= 3
+        assert await world.count("feed_entry") == 30
