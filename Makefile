@@ -28,7 +28,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: $(STAMPS)/project $(if $(wildcard frontend_stub/package.json),$(PAGE)) $(BROWSER_PACKAGES) ## make .venv and build the page; quick when nothing changed
+setup: $(STAMPS)/project $(if $(wildcard frontend_stub/package.json),$(PAGE)) ## make .venv and build the page; quick when nothing changed
 
 $(STAMPS)/python:
 	@test -n "$(PYTHON)" || { echo "make setup: found no Python 3.11 to 3.14 with venv; install one, or say make setup PYTHON=/path/to/python" >&2; exit 1; }
@@ -63,7 +63,7 @@ run: setup ## start the hub with demo clients, a catalogue and simulated traffic
 	$(BIN)/koppelpunt demo
 
 .PHONY: test
-test: setup ## the whole test suite
+test: setup $(BROWSER_PACKAGES) ## the whole test suite
 	$(BIN)/python -m pytest
 
 .PHONY: check

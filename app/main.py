@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 # start failed.
 _PATIENCE_SECONDS = 300
 
+
 def create_app(settings: Settings) -> Starlette:
     """Return the application; its lifespan opens and closes the hub."""
 

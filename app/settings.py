@@ -62,12 +62,12 @@ class Settings(BaseSettings):
     )
     max_cost: int = Field(default=60_000, ge=100, description="What one operation may cost")
     rate_requests: int = Field(
-        default=2000, ge=1, description="Requests a second of one client; ten seconds' worth at once"
+        default=20_000, ge=1, description="Requests a second of one client; ten seconds' worth at once"
     )
     rate_cost: int = Field(
-        default=500_000, ge=1, description="Cost a second of one client; ten seconds' worth at once"
+        default=10_000_000, ge=1, description="Cost a second of one client; ten seconds' worth at once"
     )
-    rate_tokens: int = Field(default=60, ge=1, description="Access tokens a minute of one client")
+    rate_tokens: int = Field(default=600, ge=1, description="Access tokens a minute of one client")
     follows_per_day: int = Field(default=250_000, ge=1, description="New follows of one client, a day (UTC)")
     failed_numbers_per_hour: int = Field(
         default=5000, ge=1, description="Personal numbers that are none, of one client, an hour"

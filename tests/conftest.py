@@ -48,6 +48,16 @@ async def _execute(url: str, statement: str) -> None:
         await connection.close()
 
 
+async def _drop(url: str, name: str) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                return await _execute(url, f"drop database {name} with (force)")
+            except asyncpg.InsufficientPrivilegeError:
+                # Autovacuum is at work in it, and not ours to end.
+                await asyncio.sleep(0.1)
+
+
 @pytest.fixture(scope="session")
 def template(postgresql: str) -> str:
     """Migrate a database once, to be cloned."""
@@ -62,7 +72,7 @@ async def database_url(template: str) -> AsyncIterator[str]:
     name = f"test_{secrets.token_hex(6)}"
     await _execute(template, f"create database {name} template {_TEMPLATE}")
     yield _in(template, name)
-    await _execute(template, f"drop database {name} with (force)")
+    await _drop(template, name)
 
 
 @pytest.fixture

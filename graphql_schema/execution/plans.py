@@ -7,7 +7,8 @@ anything has run (variables), or with the very values that the root resolvers ga
 resolver runs twice, and every error has graphql-core's path and place.
 
 A mutation of several fields stays with graphql-core: each must be answered, down to its last resolver, before
-the next may begin, and none may begin after one that leaves the whole answer null.
+the next may begin, and none may begin after one that leaves the whole answer null. So does a query with a
+field that may not be null beside others: which of these are still heard of when it fails depends on time.
 """
 
 from __future__ import annotations
@@ -245,7 +246,10 @@ def _compile(
     }
     selections = SelectionCompiler(schema, fragments, switches, may_call=not subscribes)
     grouped = selections.collect(parent_type, [operation.selection_set])
-    if operation.operation is not OperationType.QUERY and len(grouped) != 1:
+    alone = operation.operation is not OperationType.QUERY or any(
+        isinstance(_definition(parent_type, nodes).type, GraphQLNonNull) for nodes in grouped.values()
+    )
+    if alone and len(grouped) != 1:
         raise UncompilableError
     if subscribes:
         ((key, nodes),) = grouped.items()
