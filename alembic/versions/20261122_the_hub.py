@@ -348,7 +348,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("registration_pkey")),
         sa.UniqueConstraint("application_id", name=op.f("registration_application_id_key")),
         sa.UniqueConstraint("public_id", name=op.f("registration_public_id_key")),
-        postgresql_with={"fillfactor": "80"},
+        postgresql_with={"fillfactor": "60"},
     )
     op.create_index("registration_brin_id_idx", "registration", ["brin", "id"], unique=False)
     op.create_index("registration_student_id_id_idx", "registration", ["student_id", "id"], unique=False)

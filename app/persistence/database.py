@@ -21,6 +21,7 @@ _ACQUIRE_SECONDS = 10
 _SERVER_SETTINGS = {
     "application_name": "koppelpunt",
     "jit": "off",
+    "random_page_cost": "1.1",  # rows are fetched by key; what is read often lies in memory
     "statement_timeout": "30s",
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "30s",

@@ -42,7 +42,7 @@ class RegistrationRow(SQLModel, table=True):
     __table_args__ = (
         Index("registration_brin_id_idx", "brin", "id"),
         Index("registration_student_id_id_idx", "student_id", "id"),
-        {"postgresql_with": {"fillfactor": "80"}},
+        {"postgresql_with": {"fillfactor": "60"}},
     )
 
     id: int | None = Field(default=None, sa_column=columns.identity())
