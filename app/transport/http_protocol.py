@@ -21,9 +21,7 @@ class HubHttpProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Let the application end its streams, then end as uvicorn does."""
-        end_streams: Callable[[], None] | None = getattr(
-            getattr(self.app, "state", None), END_STREAMS, None
-        )
+        end_streams: Callable[[], None] | None = getattr(getattr(self.app, "state", None), END_STREAMS, None)
         if end_streams is not None:
             end_streams()
         super().shutdown()
