@@ -1,4 +1,4 @@
-"""What has to be done now and then, by one process at a time, in small bites."""
+"""What has to be done now and then, in small bites; several processes at it at once are no harm."""
 
 from __future__ import annotations
 
