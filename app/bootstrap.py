@@ -6,7 +6,7 @@ import asyncio
 import hmac
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
@@ -29,13 +29,14 @@ from app.persistence.listening import PostgresBackend
 from app.services.bundle import Services
 from app.services.catalogue import CatalogueService
 from app.services.clients import ClientService
+from app.services.feed_expiry import FeedExpiry
 from app.services.following import FollowingService
-from app.services.housekeeping import Housekeeping
+from app.services.housekeeping import Housekeeping, Job
 from app.services.key_files import KeyFile
 from app.services.keys import SigningKeys, load_pseudonym_keys, load_signing_keys
 from app.services.message_log import MessageLogService
 from app.services.oversight import OversightService
-from app.services.rates import Rates
+from app.services.rates import Rates, forget_old_counts
 from app.services.recorded_feed import DeliveryLog, RecordedFeedReader, RecordedSubscription
 from app.services.registrations import RegistrationService
 from app.services.security_log import SecurityLog
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 _PSEUDONYM_KEYS = "pseudonym-keys.json"
 _SIGNING_KEYS = "signing-keys.json"
 _RETRY_SECONDS = 1.0
+_NOW_AND_THEN = timedelta(minutes=5)
 
 
 def clock() -> datetime:
@@ -188,7 +190,16 @@ class Hub:
                 subscription=RecordedSubscription(reader, tail, deliveries),
                 webhooks=WebhookService(database, sender, secrets, clock),
             )
-            housekeeping = Housekeeping(database, statistics, clients, clock, feed_days=settings.feed_days)
+            expiry = FeedExpiry(database, clock, feed_days=settings.feed_days)
+            housekeeping = Housekeeping(
+                database,
+                (
+                    Job("statistics", _NOW_AND_THEN, statistics.refresh_daily),
+                    Job("assertions", _NOW_AND_THEN, clients.purge_assertions),
+                    Job("counts", _NOW_AND_THEN, partial(forget_old_counts, database, clock)),
+                    Job("feed-expiry", _NOW_AND_THEN, expiry.expire),
+                ),
+            )
             cursor_key = hmac.digest(chain.digest_key, b"cursors", "sha256")
             cursors = Cursors(cursor_key)
             hub = cls(

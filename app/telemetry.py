@@ -28,6 +28,12 @@ DOORBELL_FAILURES = Counter(
     "koppelpunt_doorbell_failures_total", "Rings that failed and listeners that were lost"
 )
 DISPATCHER_LEADS = Gauge("koppelpunt_dispatcher_leads", "1 while this process numbers events")
+HOUSEKEEPING_LEADS = Gauge("koppelpunt_housekeeping_leads", "1 while this process does the background jobs")
+HOUSEKEEPING_JOBS = Counter(
+    "koppelpunt_housekeeping_jobs_total",
+    "Background jobs that ended, by what became of them",
+    ["job", "outcome"],
+)
 SUBSCRIPTIONS = Gauge("koppelpunt_subscriptions", "Open subscriptions to feeds")
 CONNECTIONS = Gauge("koppelpunt_connections", "Open websockets and streams of events")
 REQUESTS = Histogram(

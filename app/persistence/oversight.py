@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from app.domain.access import Role
 from app.domain.client import Organisation
 from app.domain.oversight import DeliveryState, ReceiverOverview
-from app.persistence.numbering import LEADER
+from app.persistence.election import DISPATCHER
 
 if TYPE_CHECKING:
     import asyncpg
@@ -65,7 +65,9 @@ class Oversight:
 
     async def delivery_state(self) -> DeliveryState:
         """Return where changes wait; pending events are counted up to 10,000."""
-        row = await self._connection.fetchrow(_STATE, PENDING_AT_MOST, LEADER >> 32, LEADER & 0xFFFFFFFF)
+        row = await self._connection.fetchrow(
+            _STATE, PENDING_AT_MOST, DISPATCHER >> 32, DISPATCHER & 0xFFFFFFFF
+        )
         if row is None:
             return DeliveryState(0, None, 0, None, dispatching=False)
         return DeliveryState(

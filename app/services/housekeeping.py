@@ -1,75 +1,101 @@
-"""What has to be done now and then, in small bites; several processes at it at once are no harm."""
+"""What has to be done now and then: a list of jobs, done by one process of all that share the database."""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from app.domain.errors import UnavailableError
-from app.persistence.unit_of_work import reading
-from app.telemetry import log
+from app.persistence.database import UNAVAILABLE
+from app.persistence.election import HOUSEKEEPER, Candidacy
+from app.telemetry import HOUSEKEEPING_JOBS, HOUSEKEEPING_LEADS, log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
+    from collections.abc import Awaitable, Callable, Iterable
 
     from app.persistence.database import Database
-    from app.services.clients import ClientService
-    from app.services.statistics import StatisticsService
 
-_PAUSE_SECONDS = 300.0
-_RETRY_SECONDS = 10.0
-_QUOTAS_KEPT = timedelta(days=400)  # what a client ever did in a day, over a school year
+_LIMIT = "10s"
+_CONFIRM_SECONDS = 2.0
+_TRY_TO_LEAD_SECONDS = 1.0
+_RETRY_SECONDS = 1.0
+_AGAIN_AT_MOST = timedelta(minutes=5)
+_AGAIN_SOON = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Something to do each time that `every` has passed, and whenever a process has been elected.
+
+    So it comes more often than that, and for a moment two processes may be at it: a leader that lost its
+    connection ends its jobs when it notices. It looks for itself what is due, and works in small bites.
+    """
+
+    name: str
+    every: timedelta
+    work: Callable[[], Awaitable[object]]
 
 
 class Housekeeping:
-    """Freezes statistics daily, lets old feed entries expire, forgets used assertions."""
+    """Does the jobs while this process is the elected one; each by itself, so that none waits for another."""
 
-    def __init__(
-        self,
-        database: Database,
-        statistics: StatisticsService,
-        clients: ClientService,
-        clock: Callable[[], datetime],
-        *,
-        feed_days: int,
-    ) -> None:
+    def __init__(self, database: Database, jobs: Iterable[Job]) -> None:
         self._database = database
-        self._statistics = statistics
-        self._clients = clients
-        self._clock = clock
-        self._feed_days = timedelta(days=feed_days)
+        self._jobs = {job.name: job for job in jobs}
 
     async def run(self) -> None:
-        """Keep house for as long as the process lives."""
+        """Stand for election for as long as the process lives; every failure ends in a new try."""
         while True:
-            pause = _PAUSE_SECONDS
             try:
-                await self.once()
-            except UnavailableError:
-                pause = _RETRY_SECONDS
+                async with Candidacy.standing(
+                    self._database, HOUSEKEEPER, "housekeeper", limit=_LIMIT
+                ) as candidacy:
+                    while not await candidacy.try_to_lead():  # noqa: ASYNC110 - the lock rings no bell
+                        await asyncio.sleep(_TRY_TO_LEAD_SECONDS)
+                    await self._lead(candidacy)
+            except UNAVAILABLE as error:
+                log.warning("housekeeping_lost", error=type(error).__name__)
             except Exception:
                 log.exception("housekeeping_failed")
-            await asyncio.sleep(pause)
+            await asyncio.sleep(_RETRY_SECONDS)
 
-    async def once(self) -> None:
-        """Do everything that is due."""
-        if await self._statistics.refresh_daily():
-            log.info("statistics_refreshed")
-        await self._clients.purge_assertions()
-        async with reading(self._database) as unit:
-            await unit.rates.purge(self._clock() - _QUOTAS_KEPT)
-        await self.expire()
+    async def now(self, name: str) -> object:
+        """Do one job, whoever is elected; return what it returns and raise what it raises."""
+        return await self._jobs[name].work()
 
-    async def expire(self) -> int:
-        """Remove entries that are older than what is kept; return how many. Numbers are never given again."""
-        before = self._clock() - self._feed_days
-        removed = 0
+    async def _lead(self, candidacy: Candidacy) -> None:
+        log.info("housekeeping_leads")
+        HOUSEKEEPING_LEADS.set(1)
+        at_work = [
+            asyncio.create_task(self._keep_doing(job), name=f"job-{job.name}") for job in self._jobs.values()
+        ]
+        try:
+            while True:
+                await candidacy.confirm()
+                await asyncio.sleep(_CONFIRM_SECONDS)
+        finally:
+            HOUSEKEEPING_LEADS.set(0)
+            for task in at_work:
+                task.cancel()
+            for task in at_work:
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    async def _keep_doing(self, job: Job) -> None:
         while True:
-            # One statement that commits itself: between two round trips numbering would have to wait.
-            async with reading(self._database) as unit:
-                bite = await unit.feeds.expire(before)
-            removed += bite
-            if not bite:
-                return removed
+            pause = job.every
+            try:
+                await job.work()
+            except UnavailableError:
+                pause = min(pause, _AGAIN_SOON)
+                HOUSEKEEPING_JOBS.labels(job.name, "unavailable").inc()
+            except Exception:
+                pause = min(pause, _AGAIN_AT_MOST)
+                HOUSEKEEPING_JOBS.labels(job.name, "failed").inc()
+                log.exception("job_failed", job=job.name)
+            else:
+                HOUSEKEEPING_JOBS.labels(job.name, "done").inc()
+            await asyncio.sleep(pause.total_seconds())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from app.domain.errors import RateLimitedError, UnavailableError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from app.persistence.unit_of_work import UnitOfWork
 
 _PAUSE_SECONDS = 1.0
+_QUOTAS_KEPT = timedelta(days=400)  # what a client ever did in a day, over a school year
 
 
 class Rates:
@@ -84,6 +86,12 @@ class Rates:
             bucket = self._buckets[kind][client_id]
             bucket.spent -= spent[client_id]
             bucket.agree(tokens, now)
+
+
+async def forget_old_counts(database: Database, clock: Callable[[], datetime]) -> None:
+    """Forget what clients did longer ago than anybody compares with."""
+    async with reading(database) as unit:
+        await unit.rates.purge(clock() - _QUOTAS_KEPT)
 
 
 async def count_follows(

@@ -10,6 +10,7 @@ from app.domain.access import Principal, require_statistics_of
 from app.domain.errors import BadUserInputError
 from app.domain.statistics import EMPTY, MultipleRegistrationStatistics, disclose
 from app.persistence.unit_of_work import reading, unit_of_work
+from app.telemetry import log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +48,7 @@ class StatisticsService:
                 return False
             await unit.statistics.make(now)
             await unit.statistics.prune(now - _KEPT)
+        log.info("statistics_refreshed")
         return True
 
     async def multiple_registrations(

@@ -721,7 +721,7 @@ class TestExpiry:
         await world.report(*(a_message() for _ in range(3)))
         await world.settled()
         await self._age(world, 3)
-        assert await world.hub.housekeeping.expire() == 3
+        assert await world.hub.housekeeping.now("feed-expiry") == 3
         await world.report(a_message())
         assert numbers(await world.hear(1, by=world.cambo, after=3)) == [4]
         with pytest.raises(CursorExpiredError):
@@ -733,7 +733,7 @@ class TestExpiry:
         await self._age(world, 5)
         async with world.hub.database.connection() as connection:
             await connection.execute("update feed_entry set numbered_at = now() where number = 3")
-        assert await world.hub.housekeeping.expire() == 2
+        assert await world.hub.housekeeping.now("feed-expiry") == 2
         assert (await world.services.feed.position(world.cambo)).earliest_number == 3
         assert numbers(await world.hear(3, by=world.cambo, after=2)) == [3, 4, 5]
 
@@ -743,7 +743,7 @@ class TestExpiry:
         async with aclosing(world.services.subscription.changes(world.cambo, 0)) as changes:
             heard = [await anext(changes)]
             await self._age(world, 400)
-            await world.hub.housekeeping.expire()
+            await world.hub.housekeeping.now("feed-expiry")
             with pytest.raises(CursorExpiredError) as expired:  # noqa: PT012 - it may hear of what it has
                 while True:
                     heard.append(await asyncio.wait_for(anext(changes), 10))
@@ -757,7 +757,7 @@ class TestExpiry:
         async with aclosing(world.services.subscription.changes(world.cambo, 0)) as changes:
             await anext(changes)
             await self._age(world, 300)
-            await world.hub.housekeeping.expire()
+            await world.hub.housekeeping.now("feed-expiry")
             with pytest.raises(CursorExpiredError) as expired:  # noqa: PT012 - it may hear of what it has
                 while True:
                     await asyncio.wait_for(anext(changes), 10)
