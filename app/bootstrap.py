@@ -37,6 +37,7 @@ from app.services.keys import SigningKeys, load_pseudonym_keys, load_signing_key
 from app.services.message_log import MessageLogService
 from app.services.oversight import OversightService
 from app.services.rates import Rates, forget_old_counts
+from app.services.reconciliation import ReconciliationService
 from app.services.recorded_feed import DeliveryLog, RecordedFeedReader, RecordedSubscription
 from app.services.registrations import RegistrationService
 from app.services.security_log import SecurityLog
@@ -182,6 +183,7 @@ class Hub:
                 following=FollowingService(database, keys, clock, vavo=vavo, quotas=quotas),
                 message_log=MessageLogService(database),
                 oversight=oversight,
+                reconciliation=ReconciliationService(database, clock),
                 registrations=RegistrationService(database, clock, vavo=vavo),
                 statistics=statistics,
                 status_messages=StatusMessageService(

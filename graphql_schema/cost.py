@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 MAX_COST = 60_000
 _LARGEST = 1000  # of all pages and batches; what is above is refused for its own sake
 _FIRST = "first"
+# Lists without an argument that can be long all the same, and how long they can be.
+_LENGTHS = {"RegistrationDigest.children": 256}
 _CAP = 10**9
 
 
@@ -163,6 +165,8 @@ class _Estimator:
         if is_list_type(get_nullable_type(field.type)):
             # Its own arguments tell how long it is, else the page that it is the items of.
             inner = self._selections(named, node.selection_set, 1)
+            if own is None:
+                size = _LENGTHS.get(f"{parent.name}.{node.name.value}", size)
             return Cost(1) + inner.times(size if own is None else own)
         items = Cost(1).times(own) if own is not None and written else Cost()
         return Cost(1) + items + self._selections(named, node.selection_set, 1 if own is None else own)

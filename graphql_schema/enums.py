@@ -9,6 +9,7 @@ import strawberry
 from app.domain.access import Role, Scope
 from app.domain.codes import LearningPath, Status, StatusSource
 from app.domain.following import FollowOutcome
+from app.domain.reconciliation import Difference
 from app.domain.registration import ChangeKind
 from app.domain.status_message import CorrectionKind, Finding, Outcome, Refusal
 from app.domain.webhook import WebhookProblem, WebhookState
@@ -16,6 +17,7 @@ from app.domain.webhook import WebhookProblem, WebhookState
 RegistrationStatus: TypeAlias = Status
 MessageOutcome: TypeAlias = Outcome
 RefusalCode: TypeAlias = Refusal
+RegistrationDifference: TypeAlias = Difference
 
 for _values, _name, _description in (
     (Status, "RegistrationStatus", "AO, OA, LI, AI and LNI of the older exchange."),
@@ -30,6 +32,11 @@ for _values, _name, _description in (
         ChangeKind,
         "ChangeKind",
         "HIDDEN: the right to see it has ended. OUTDATED: in the history only, without effect.",
+    ),
+    (
+        Difference,
+        "RegistrationDifference",
+        "MISSING_AT_HUB: not among what you reported. REPEATED, OUTSIDE_PREFIX, INVALID: not compared.",
     ),
     (Role, "Role", "What an organisation is to the hub."),
     (Scope, "Scope", "What an access token allows."),
@@ -50,6 +57,7 @@ __all__ = [
     "LearningPath",
     "MessageOutcome",
     "RefusalCode",
+    "RegistrationDifference",
     "RegistrationStatus",
     "Role",
     "Scope",

@@ -12,6 +12,7 @@ from graphql_schema.following.mutations import FollowingMutations
 from graphql_schema.following.queries import FollowingQueries
 from graphql_schema.message_log.queries import MessageLogQueries
 from graphql_schema.oversight.queries import OversightQueries
+from graphql_schema.reconciliation.queries import ReconciliationQueries
 from graphql_schema.registrations.queries import RegistrationQueries
 from graphql_schema.scalars import SCALARS
 from graphql_schema.statistics.queries import StatisticsQueries
@@ -35,6 +36,7 @@ class Query(
     StatisticsQueries,
     MessageLogQueries,
     OversightQueries,
+    ReconciliationQueries,
 ):
     """Everything that can be asked."""
 

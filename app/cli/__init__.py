@@ -9,6 +9,7 @@ from app.cli.data import catalogue, export_schema, statistics
 from app.cli.demo import demo
 from app.cli.documents import documents, trusted_only
 from app.cli.keys import keys
+from app.cli.reconciling import reconcile
 from app.cli.serving import migrate, serve
 from app.cli.simulation import simulate, token
 
@@ -24,6 +25,7 @@ cli.command("migrate")(migrate)
 cli.command("demo")(demo)
 cli.command("simulate")(simulate)
 cli.command("token")(token)
+cli.command("reconcile")(reconcile)
 cli.command("export-schema")(export_schema)
 client.command("trusted-only")(trusted_only)
 cli.add_typer(client, name="client")

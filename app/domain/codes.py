@@ -32,6 +32,24 @@ class Status(StrEnum):
 
 LIVE = frozenset({Status.RECEIVED, Status.OFFERED, Status.ENROLLED})
 
+# What the older exchange writes for each status: AO, OA, LI, AI and LNI.
+OLDER_CODES = {
+    Status.RECEIVED: "AO",
+    Status.OFFERED: "OA",
+    Status.ENROLLED: "LI",
+    Status.WITHDRAWN: "AI",
+    Status.REJECTED: "LNI",
+}
+_STATUSES = {
+    **{status.value: status for status in Status},
+    **{code: status for status, code in OLDER_CODES.items()},
+}
+
+
+def status_of(text: str) -> Status | None:
+    """Return the status of this name or older code, or None."""
+    return _STATUSES.get(text)
+
 
 class StatusSource(StrEnum):
     """Where a status came from; follows from the role of the sender."""

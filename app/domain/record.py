@@ -65,6 +65,7 @@ class Activity(StrEnum):
     READ_STATUS_CHANGES = "read-status-changes"
     DELIVER_STATUS_CHANGES = "deliver-status-changes"
     READ_MESSAGE_RESULTS = "read-message-results"
+    COMPARE_REGISTRATIONS = "compare-registrations"
 
 
 class ProcessingStatus(StrEnum):

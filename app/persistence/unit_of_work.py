@@ -11,6 +11,7 @@ from app.persistence.follows import Follows
 from app.persistence.message_log import MessageLog
 from app.persistence.oversight import Oversight
 from app.persistence.rates import RateBook
+from app.persistence.reconciliation import Reconciliation
 from app.persistence.records import Records
 from app.persistence.registrations import Registrations
 from app.persistence.statistics import Statistics
@@ -42,6 +43,7 @@ class UnitOfWork:
         self.oversight = Oversight(connection)
         self.pseudonym_keys = PseudonymKeys(connection)
         self.rates = RateBook(connection)
+        self.reconciliation = Reconciliation(connection)
         self.records = Records(connection)
         self.registrations = Registrations(connection)
         self.statistics = Statistics(connection)

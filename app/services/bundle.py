@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from app.services.following import FollowingService
     from app.services.message_log import MessageLogService
     from app.services.oversight import OversightService
+    from app.services.reconciliation import ReconciliationService
     from app.services.registrations import RegistrationService
     from app.services.statistics import StatisticsService
     from app.services.status_messages import StatusMessageService
@@ -31,6 +32,7 @@ class Services:
     following: FollowingService
     message_log: MessageLogService
     oversight: OversightService
+    reconciliation: ReconciliationService
     registrations: RegistrationService
     statistics: StatisticsService
     status_messages: StatusMessageService

@@ -81,6 +81,17 @@ def read_credentials(path: Path) -> tuple[Credentials, ...]:
         raise CredentialsError(f"{path} is not a file of simulation clients") from None
 
 
+def read_key(path: Path) -> ECKey:
+    """Read a private key (one JWK); raise CredentialsError with one line."""
+    try:
+        key = ECKey.import_key(json.loads(path.read_bytes()))
+        if not key.is_private or key.kid is None:
+            raise ValueError  # noqa: TRY301 - one line for every way in which a file can be wrong
+    except (OSError, ValueError, LookupError, TypeError, JoseError):
+        raise CredentialsError(f"{path} holds no private EC key with a kid, as a JWK") from None
+    return key
+
+
 def write_credentials(path: Path, clients: Iterable[Credentials]) -> None:
     """Put the clients in place of what the file held; mode 0600 from the start."""
     content = {

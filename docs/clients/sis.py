@@ -7,6 +7,12 @@ r"""A complete small sender: reports statuses until each has its outcome, whatev
 `outbox.jsonl` holds one message a line, as `StatusMessageInput` has it, each with a `messageId` that the SIS
 drew once, when it wrote the line. The id is what makes sending again safe: the hub answers DUPLICATE with the
 outcome of the first time. Outcomes are added to `done.jsonl`; what stands there is not sent again.
+
+    python sis.py compare registrations.json 25LH 2026
+
+`registrations.json` holds all that the SIS has at this institution in this school year, statuses by
+application id: `{"A-1": "ENROLLED", …}`. One line is printed for each difference; what to do about it is for
+the SIS to decide, and it does so with messages.
 """
 
 from __future__ import annotations
@@ -16,6 +22,7 @@ import os
 import sys
 import time
 import uuid
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +46,19 @@ mutation Report($input: ReportStatusesInput!) {
   reportStatuses(input: $input) { results { messageId outcome originalOutcome code field findings } }
 }
 """
+DIGEST = """
+query Digest($brin: BRIN!, $schoolYear: Int!, $prefix: String!) {
+  registrationDigest(brin: $brin, schoolYear: $schoolYear, prefix: $prefix) {
+    prefix count digest children { prefix count digest }
+  }
+}
+"""
+COMPARE = """
+query Compare($input: CompareRegistrationsInput!) {
+  compareRegistrations(input: $input) { differences { applicationId difference status field } }
+}
+"""
+LISTED_AT_ONCE = 1000
 
 
 class TryAgainError(Exception):
@@ -69,7 +89,14 @@ def token(client: httpx.Client) -> str:
 
 def report(client: httpx.Client, bearer: str, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Send a batch and return the outcome of each message, in their order."""
-    body = {"query": REPORT, "variables": {"input": {"messages": messages}}}
+    data = ask(client, bearer, REPORT, {"input": {"messages": messages}})
+    results: list[dict[str, Any]] = data["reportStatuses"]["results"]
+    return results
+
+
+def ask(client: httpx.Client, bearer: str, document: str, variables: dict[str, Any]) -> dict[str, Any]:
+    """Return the data of an operation."""
+    body = {"query": document, "variables": variables}
     headers = {"Authorization": f"Bearer {bearer}", "Accept": "application/graphql-response+json"}
     answer = client.post(f"{HUB}/graphql", json=body, headers=headers)
     try:
@@ -80,9 +107,9 @@ def report(client: httpx.Client, bearer: str, messages: list[dict[str, Any]]) ->
         code = errors[0].get("extensions", {}).get("code")
         if code in PASSING:
             raise TryAgainError
-        raise SystemExit(f"the hub refuses the batch: {code}: {errors[0]['message']}")
-    results: list[dict[str, Any]] = content["data"]["reportStatuses"]["results"]
-    return results
+        raise SystemExit(f"the hub refuses this: {code}: {errors[0]['message']}")
+    data: dict[str, Any] = content["data"]
+    return data
 
 
 def batches(outbox: Path, done: Path) -> Iterator[list[dict[str, Any]]]:
@@ -96,6 +123,56 @@ def batches(outbox: Path, done: Path) -> Iterator[list[dict[str, Any]]]:
     ]
     for first in range(0, len(waiting), MESSAGES_AT_ONCE):
         yield waiting[first : first + MESSAGES_AT_ONCE]
+
+
+class Comparison:
+    """All that the SIS has of an institution and school year, against what the hub has of it."""
+
+    def __init__(self, client: httpx.Client, statuses: dict[str, str], brin: str, school_year: int) -> None:
+        self.client = client
+        self.bearer = token(client)
+        self.place = {"brin": brin, "schoolYear": school_year}
+        self.mine = sorted(
+            (sha256(one.encode()).hexdigest(), one, status) for one, status in statuses.items()
+        )
+
+    def below(self, prefix: str) -> list[tuple[str, str, str]]:
+        """Return (hash, application id, status) of what falls below a prefix, in the order of the hashes."""
+        return [one for one in self.mine if one[0].startswith(prefix)]
+
+    def same(self, theirs: dict[str, Any]) -> bool:
+        """Tell whether both sides have the same below a prefix."""
+        lines = "".join(f"{hashed} {status}\n" for hashed, _, status in self.below(theirs["prefix"]))
+        return bool(theirs["digest"] == sha256(lines.encode()).hexdigest())
+
+    def differences(self, prefix: str = "") -> Iterator[dict[str, Any]]:
+        """Go down where the digests differ, and compare lists where these are short enough."""
+        found = ask(self.client, self.bearer, DIGEST, {**self.place, "prefix": prefix})["registrationDigest"]
+        if self.same(found):
+            return
+        if max(found["count"], len(self.below(prefix))) <= LISTED_AT_ONCE:
+            yield from self.compared(prefix)
+            return
+        children = {child["prefix"]: child for child in found["children"]}
+        for child in sorted({*children, *(one[0][: len(prefix) + 2] for one in self.below(prefix))}):
+            if not self.same(children.get(child, {"prefix": child, "digest": ""})):
+                yield from self.differences(child)
+
+    def compared(self, prefix: str) -> list[dict[str, Any]]:
+        """Send all that the SIS has below a prefix, and return what differs."""
+        listed = [{"applicationId": one, "status": status} for _, one, status in self.below(prefix)]
+        given = {**self.place, "prefix": prefix, "registrations": listed}
+        data = ask(self.client, self.bearer, COMPARE, {"input": given})
+        differences: list[dict[str, Any]] = data["compareRegistrations"]["differences"]
+        return differences
+
+
+def compare(file: Path, brin: str, school_year: int) -> None:
+    """Print every difference."""
+    with httpx.Client(timeout=60) as client:
+        statuses = json.loads(file.read_text())
+        for difference in Comparison(client, statuses, brin, school_year).differences():
+            sys.stdout.write(f"{json.dumps(difference)}\n")
 
 
 def main(outbox: Path, done: Path) -> None:
@@ -119,4 +196,7 @@ def main(outbox: Path, done: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    if sys.argv[1] == "compare":
+        compare(Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
+    else:
+        main(Path(sys.argv[1]), Path(sys.argv[2]))

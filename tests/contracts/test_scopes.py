@@ -24,6 +24,7 @@ BUILT = schema._schema
 ROOTS = ("Query", "Mutation", "Subscription")
 # What tells of one person, or of one message about one.
 PERSONAL = {
+    "DifferentRegistration",
     "FollowResult",
     "FollowedStudent",
     "MessageResult",
@@ -40,12 +41,14 @@ BOUNDED_BY_THE_INPUT = {
     "FollowStudentsPayload.results",
     "UnfollowStudentsPayload.unfollowed",
     "UnfollowStudentsPayload.unknown",
+    "RegistrationComparison.differences",
 }
 BOUNDED_BY_NATURE = {
     "MessageResult.findings": "a closed list of findings",
     "FollowResult.registrations": "all of one student: none may be missing",
     "FollowedStudent.registrations": "all of one student: none may be missing",
     "MultipleRegistrationStatistics.byProgramme": "the programmes of the catalogue",
+    "RegistrationDigest.children": "two hexadecimal digits",
     "Viewer.scopes": "a closed list",
     "Viewer.brins": "the institutions of one organisation",
     "Viewer.mandates": "the institutions of the country",
@@ -97,6 +100,14 @@ CALLS: dict[str, tuple[dict[str, tuple[str, object]], str]] = {
     "Query.webhook": ({}, "{ url }"),
     "Query.messageLog": ({}, "{ nodes { messageId } }"),
     "Query.receivers": ({}, "{ nodes { lastNumber } }"),
+    "Query.registrationDigest": (
+        {"brin": ("BRIN!", BRIN), "schoolYear": ("Int!", 2026)},
+        "{ count children { digest } }",
+    ),
+    "Query.compareRegistrations": (
+        {"input": ("CompareRegistrationsInput!", {"brin": BRIN, "schoolYear": 2026, "registrations": []})},
+        "{ equal }",
+    ),
     "Query.deliveryState": ({}, "{ pendingEvents }"),
     "Query.multipleRegistrationStatistics": ({"schoolYear": ("Int!", 2026)}, "{ asOf }"),
     "Mutation.reportStatuses": (

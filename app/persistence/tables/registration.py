@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, Identity, Index, SmallInteger, String
+from sqlalchemy import BigInteger, Column, Identity, Index, SmallInteger, String, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
@@ -41,6 +41,14 @@ class RegistrationRow(SQLModel, table=True):
     __tablename__ = "registration"
     __table_args__ = (
         Index("registration_brin_id_idx", "brin", "id"),
+        # By the hash of the application id, for digests. None of its columns changes with a status, so that
+        # an update can stay in its page.
+        Index(
+            "registration_digest_idx",
+            "brin",
+            "school_year",
+            text(r"sha256(replace(application_id, '\', '\\')::bytea)"),
+        ),
         Index("registration_student_id_id_idx", "student_id", "id"),
         {"postgresql_with": {"fillfactor": "60"}},
     )

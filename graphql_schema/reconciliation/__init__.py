@@ -1,0 +1,1 @@
+"""Comparing what a sender holds with what the hub holds."""
