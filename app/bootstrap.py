@@ -15,6 +15,7 @@ from broadcaster import Broadcast
 from app.domain.access import SCOPES_OF_ROLE, Principal, Scope
 from app.domain.errors import HubError, UnavailableError
 from app.domain.rates import Quotas, Rate, RateKind
+from app.domain.vetting import VettingRule
 from app.domain.webhook import source_of
 from app.feed.dispatcher import Dispatcher
 from app.feed.doorbell import Bell, Doorbell
@@ -44,6 +45,7 @@ from app.services.security_log import SecurityLog
 from app.services.statistics import StatisticsService
 from app.services.status_messages import StatusMessageService
 from app.services.trusted_documents import TrustedDocumentService
+from app.services.vetting import VettingService
 from app.services.webhooks import WebhookService
 from app.settings import Settings, SettingsError
 from app.telemetry import log
@@ -190,6 +192,7 @@ class Hub:
                     database, keys, clock, lambda: doorbell.ring(Bell.EVENTS), quotas=quotas
                 ),
                 subscription=RecordedSubscription(reader, tail, deliveries),
+                vetting=VettingService(database, vetting_rule(settings)),
                 webhooks=WebhookService(database, sender, secrets, clock),
             )
             expiry = FeedExpiry(database, clock, feed_days=settings.feed_days)
@@ -264,6 +267,11 @@ def _broadcast(settings: Settings, database: Database) -> Broadcast:
     if url is None:
         return Broadcast(backend=PostgresBackend(database))
     return Broadcast(url)
+
+
+def vetting_rule(settings: Settings) -> VettingRule:
+    """Return what this hub demands of its clients."""
+    return VettingRule(settings.clients_must_be_vetted, settings.penetration_test_days)
 
 
 def _rates(settings: Settings) -> dict[RateKind, Rate]:

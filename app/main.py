@@ -15,6 +15,7 @@ from app.persistence.migrations import at_head
 from app.settings import Settings, load_settings
 from app.telemetry import configure_logging, log
 from app.transport.authentication import Authenticator
+from app.transport.client_certificate import CertificateReader
 from app.transport.demo import demo_routes
 from app.transport.graphql_endpoint import GraphQLEndpoint, Limits
 from app.transport.middleware import AccessLogMiddleware, SecurityHeadersMiddleware
@@ -50,6 +51,8 @@ def create_app(settings: Settings) -> Starlette:
                 hub.services.clients,
                 security_log=hub.security_log,
                 token_seconds=settings.access_token_seconds,
+                certificates=CertificateReader(settings.proxy_addresses),
+                rule=hub.services.vetting.rule,
                 spend=lambda client_id: hub.rates.spend(client_id, RateKind.TOKENS),
             )
             app.router.routes.extend(all_routes(endpoint, tokens, hub.database, _demo(settings)))
@@ -79,7 +82,13 @@ def _endpoint(hub: Hub) -> GraphQLEndpoint:
     settings = hub.settings
     return GraphQLEndpoint(
         Operations(schema, introspection=settings.introspection, max_cost=settings.max_cost),
-        Authenticator(settings.base_url, hub.signing_keys, hub.services.clients),
+        Authenticator(
+            settings.base_url,
+            hub.signing_keys,
+            hub.services.clients,
+            certificates=CertificateReader(settings.proxy_addresses),
+            rule=hub.services.vetting.rule,
+        ),
         hub.context,
         greeting=hub.greeting,
         limits=Limits(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 _POSTGRESQL = ("postgresql://", "postgresql+asyncpg://", "postgres://")
@@ -43,7 +44,26 @@ class Settings(BaseSettings):
     signing_keys_file: Path | None = Field(
         default=None, description="Keys for access tokens; made in the embedded mode, demanded otherwise"
     )
-    access_token_seconds: int = Field(default=900, ge=10, le=3600, description="Life of an access token")
+    proxy_addresses: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Addresses or networks (CIDR), with commas, of proxies whose `Client-Cert` header counts",
+    )
+    ssl_certfile: Path | None = Field(
+        default=None, description="The hub's certificate and its chain (PEM), where it speaks TLS itself"
+    )
+    ssl_keyfile: Path | None = Field(default=None, description="The key of that certificate (PEM)")
+    ssl_ca_certs: Path | None = Field(
+        default=None,
+        description="Authorities (PEM) whose certificates clients may show where the hub speaks TLS",
+    )
+    clients_must_be_vetted: bool = Field(
+        default=False,
+        description="Whether clients get in only with certificate, second factor and penetration test",
+    )
+    penetration_test_days: int = Field(
+        default=365, ge=1, description="How long the penetration test of a client is good"
+    )
+    access_token_seconds: int = Field(default=900, ge=10, le=900, description="Life of an access token")
     introspection: bool = Field(default=False, description="Whether callers may introspect the schema")
     demo: bool = Field(
         default=False, description="Demo mode: GraphiQL and tokens for the page; never in production"
@@ -104,19 +124,43 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return url
 
-    @field_validator("allowed_origins", mode="before")
+    @field_validator("allowed_origins", "proxy_addresses", mode="before")
     @classmethod
-    def _split(cls, origins: object) -> object:
-        if isinstance(origins, str):
-            return tuple(origin.strip() for origin in origins.split(",") if origin.strip())
-        return origins
+    def _split(cls, listed: object) -> object:
+        if isinstance(listed, str):
+            return tuple(one.strip() for one in listed.split(",") if one.strip())
+        return listed
+
+    @field_validator("proxy_addresses")
+    @classmethod
+    def _are_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            for network in networks:
+                ip_network(network)
+        except ValueError:
+            message = "must be addresses or networks, such as 10.0.0.5 or 10.0.1.0/24"
+            raise ValueError(message) from None
+        return networks
+
+    @model_validator(mode="after")
+    def _speaks_tls_wholly(self) -> Self:
+        if (self.ssl_certfile is None) is not (self.ssl_keyfile is None):
+            message = "KOPPELPUNT_SSL_CERTFILE and KOPPELPUNT_SSL_KEYFILE need each other"
+            raise ValueError(message)
+        if self.ssl_ca_certs is not None and self.ssl_certfile is None:
+            message = (
+                "KOPPELPUNT_SSL_CA_CERTS is for a hub that speaks TLS itself: set KOPPELPUNT_SSL_CERTFILE"
+            )
+            raise ValueError(message)
+        return self
 
     @property
     def base_url(self) -> str:
         """The address that clients use, without a slash at the end."""
         if self.issuer is not None:
             return self.issuer.rstrip("/")
-        return f"http://{self.host}:{self.port}"
+        scheme = "http" if self.ssl_certfile is None else "https"
+        return f"{scheme}://{self.host}:{self.port}"
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -125,6 +169,7 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        name = "_".join(str(part) for part in first["loc"][:1]).upper()
-        message = f"KOPPELPUNT_{name}: {first['msg'].removeprefix('Value error, ')}"
+        message = first["msg"].removeprefix("Value error, ")
+        if first["loc"]:  # else it is about several, which the message names
+            message = f"KOPPELPUNT_{str(first['loc'][0]).upper()}: {message}"
         raise SettingsError(message) from None

@@ -195,7 +195,7 @@ class KnownTokens:
         self.hangs = False
         self.unavailable = False
 
-    async def authenticate(self, authorization: str | None) -> Principal:
+    async def authenticate(self, authorization: str | None, scope: object = None) -> Principal:
         if self.hangs:
             await asyncio.Event().wait()
         if self.unavailable:

@@ -12,6 +12,7 @@ from app.cli.keys import keys
 from app.cli.reconciling import reconcile
 from app.cli.serving import migrate, serve
 from app.cli.simulation import simulate, token
+from app.cli.vetting import certificate, penetration_test, second_factor
 
 cli = typer.Typer(
     name="koppelpunt",
@@ -28,6 +29,9 @@ cli.command("token")(token)
 cli.command("reconcile")(reconcile)
 cli.command("export-schema")(export_schema)
 client.command("trusted-only")(trusted_only)
+client.command("second-factor")(second_factor)
+client.command("penetration-test")(penetration_test)
+client.add_typer(certificate, name="certificate")
 cli.add_typer(client, name="client")
 cli.add_typer(mandate, name="mandate")
 cli.add_typer(documents, name="documents")

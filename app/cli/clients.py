@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from app.domain.client import ClientOverview
+    from app.domain.vetting import VettingRule
     from app.services.clients import ClientService
 
 client = typer.Typer(no_args_is_help=True, help="OAuth clients: add, list, revoke.")
@@ -78,16 +79,20 @@ def add_client(
 
 @client.command("list")
 def list_clients() -> None:
-    """Show every client: a table on a terminal, otherwise a line of JSON each.
+    """Show every client, and what runs out: a table on a terminal, otherwise a line of JSON each.
 
     Example: koppelpunt client list | jq 'select(.revoked == null)'
     """
+    from app.bootstrap import vetting_rule
+    from app.settings import load_settings
+
     clients = _run(lambda service: service.list_clients())
+    rule = vetting_rule(load_settings())
     if sys.stdout.isatty():
-        _show_table(clients)
+        _show_table(clients, rule)
         return
     for listed in clients:
-        typer.echo(json.dumps(_described(listed), ensure_ascii=False))
+        typer.echo(json.dumps(_described(listed, rule), ensure_ascii=False))
 
 
 @client.command("revoke")
@@ -148,7 +153,7 @@ def _day(moment: datetime | None) -> date | None:
     return None if moment is None else moment.date()
 
 
-def _described(listed: ClientOverview) -> dict[str, object]:
+def _described(listed: ClientOverview, rule: VettingRule) -> dict[str, object]:
     return {
         "client_id": listed.client_id,
         "name": listed.name,
@@ -159,14 +164,33 @@ def _described(listed: ClientOverview) -> dict[str, object]:
         "brins": list(listed.brins),
         "created": listed.created_at.isoformat(timespec="seconds"),
         "revoked": None if listed.revoked_at is None else listed.revoked_at.isoformat(timespec="seconds"),
+        "certificates": {
+            one.thumbprint.hex(): one.expires_at.isoformat(timespec="seconds")
+            for one in listed.vetting.certificates
+        },
+        "second_factor": _shown(listed.vetting.second_factor_stated_on),
+        "penetration_test": _shown(listed.vetting.penetration_tested_on),
+        "penetration_test_until": _shown(rule.penetration_test_until(listed.vetting)),
+        "fit_until": _shown(rule.fit_until(listed.vetting)),
+        "lacks": [lack.name for lack in rule.lacks(listed.vetting, datetime.now(UTC))],
     }
 
 
-def _show_table(clients: Sequence[ClientOverview]) -> None:
-    columns = ("client_id", "name", "role", "oin", "organisation", "region", "brins", "created", "revoked")
+def _shown(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
+
+
+def _joined(names: object) -> str:
+    return " ".join(names) if isinstance(names, list) else ""
+
+
+def _show_table(clients: Sequence[ClientOverview], rule: VettingRule) -> None:
+    columns = ("client_id", "name", "role", "oin", "organisation", "region", "brins", "created", "revoked",
+               "fit_until", "lacks")  # fmt: skip
     rows: list[tuple[str, ...]] = [columns]
     for listed in clients:
-        described = {**_described(listed), "brins": " ".join(listed.brins)}
+        described = _described(listed, rule)
+        described |= {"brins": " ".join(listed.brins), "lacks": _joined(described["lacks"])}
         rows.append(tuple(str(described[name] or "") for name in columns))
     widths = [max(len(row[column]) for row in rows) for column in range(len(columns))]
     for row in rows:

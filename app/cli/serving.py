@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import ssl
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import uvicorn
@@ -26,17 +27,31 @@ _FRAME_BYTES = 65_536
 _WORKER_SECONDS = 30
 
 
-def serve(
+def serve(  # noqa: PLR0917 - Typer passes them by name
     host: Annotated[str | None, typer.Option(help="Where to listen; loopback unless told.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Where to listen.")] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes.")] = 1,
+    ssl_certfile: Annotated[
+        str | None, typer.Option(help="The hub's certificate (PEM), to speak TLS itself.")
+    ] = None,
+    ssl_keyfile: Annotated[str | None, typer.Option(help="The key of that certificate.")] = None,
+    ssl_ca_certs: Annotated[
+        str | None, typer.Option(help="Authorities (PEM) of the certificates that clients may show.")
+    ] = None,
     no_migrate: Annotated[bool, typer.Option("--no-migrate", help="Leave the database as it is.")] = False,
 ) -> None:
     """Migrate, then run the hub.
 
     Example: koppelpunt serve --port 8000 --workers 2
     """
-    serve_with({"KOPPELPUNT_HOST": host, "KOPPELPUNT_PORT": port}, workers=workers, migrates=not no_migrate)
+    told = {
+        "KOPPELPUNT_HOST": host,
+        "KOPPELPUNT_PORT": port,
+        "KOPPELPUNT_SSL_CERTFILE": ssl_certfile,
+        "KOPPELPUNT_SSL_KEYFILE": ssl_keyfile,
+        "KOPPELPUNT_SSL_CA_CERTS": ssl_ca_certs,
+    }
+    serve_with(told, workers=workers, migrates=not no_migrate)
 
 
 def serve_with(environment: Mapping[str, object], *, workers: int = 1, migrates: bool = True) -> None:
@@ -50,25 +65,32 @@ def serve_with(environment: Mapping[str, object], *, workers: int = 1, migrates:
         fail(str(error))
     # uvicorn ends in order and then raises the signal again; who asked for the end is told that all is well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    uvicorn.run(
-        "app.main:app",
-        factory=True,
-        host=settings.host,
-        port=settings.port,
-        workers=workers,
-        loop="uvloop",
-        http="app.transport.http_protocol:HubHttpProtocol",
-        ws="app.transport.websocket_protocol:HubProtocol",
-        ws_max_size=_FRAME_BYTES,
-        ws_per_message_deflate=False,
-        ws_ping_interval=None,
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=_STOP_SECONDS,
-        timeout_worker_healthcheck=_WORKER_SECONDS,
-    )
+    uvicorn.run("app.main:app", factory=True, workers=workers, **server_options(settings))
+
+
+def server_options(settings: Settings) -> dict[str, Any]:
+    """Return how uvicorn is to run the hub, one process or several."""
+    return {
+        "host": settings.host,
+        "port": settings.port,
+        "loop": "uvloop",
+        "http": "app.transport.http_protocol:HubHttpProtocol",
+        "ws": "app.transport.websocket_protocol:HubProtocol",
+        "ws_max_size": _FRAME_BYTES,
+        "ws_per_message_deflate": False,
+        "ws_ping_interval": None,
+        "access_log": False,
+        "log_config": None,
+        "server_header": False,
+        "proxy_headers": False,
+        "ssl_certfile": settings.ssl_certfile,
+        "ssl_keyfile": settings.ssl_keyfile,
+        "ssl_ca_certs": None if settings.ssl_ca_certs is None else str(settings.ssl_ca_certs),
+        # Who shows no certificate may still look at keys and health; bound tokens see to the rest.
+        "ssl_cert_reqs": ssl.CERT_NONE if settings.ssl_ca_certs is None else ssl.CERT_OPTIONAL,
+        "timeout_graceful_shutdown": _STOP_SECONDS,
+        "timeout_worker_healthcheck": _WORKER_SECONDS,
+    }
 
 
 async def _prepare(settings: Settings, *, migrates: bool) -> None:

@@ -48,7 +48,7 @@ class Principal:
     """The caller of one request: a client of an organisation in one role.
 
     `brins` are an institution's own; `region` is a region's code; `expires_at` is the end of the
-    token in seconds since the epoch.
+    token in seconds since the epoch; `certificate` is the thumbprint that the token is bound to.
     """
 
     client_id: str
@@ -61,6 +61,7 @@ class Principal:
     region: str | None = None
     expires_at: float = float("inf")
     trusted_only: bool = False
+    certificate: bytes | None = None
 
 
 def require(principal: Principal, scope: Scope) -> None:

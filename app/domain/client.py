@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from app.domain.vetting import Vetting
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -41,6 +43,7 @@ class RegisteredClient:
     keys: tuple[PublicJwk, ...]
     revoked: bool
     trusted_only: bool = False
+    vetting: Vetting = field(default_factory=Vetting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +59,4 @@ class ClientOverview:
     brins: tuple[str, ...]
     created_at: datetime
     revoked_at: datetime | None
+    vetting: Vetting = field(default_factory=Vetting)

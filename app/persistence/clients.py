@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,9 @@ from sqlmodel import col, select
 from app.domain.access import Role
 from app.domain.client import ClientOverview, Organisation, PublicJwk, RegisteredClient
 from app.domain.mandate import Mandate, Period
+from app.domain.vetting import ClientCertificate, Vetting
 from app.persistence.tables import (
+    ClientCertificateRow,
     ClientRow,
     FeedRow,
     MandateRow,
@@ -21,6 +24,7 @@ from app.persistence.tables import (
     OwnInstitutionRow,
     SecurityRecordRow,
 )
+from app.persistence.vetting import VETTING, vetting_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,8 +34,9 @@ if TYPE_CHECKING:
 
     from app.domain.record import SecurityRecord
 
-_CLIENT_WITH_ORGANISATION = """
+_CLIENT_WITH_ORGANISATION = f"""
 select c.client_id, c.name, c.jwks, c.revoked_at is not null as revoked, c.trusted_only,
+       {VETTING},
        o.id as organisation_id, o.oin, o.name as organisation_name, o.role, o.region,
        array(select i.brin from own_institution i where i.organisation_id = o.id) as brins
 from client c join organisation o on o.id = c.organisation_id
@@ -82,6 +87,7 @@ async def client_with_organisation(
         keys=tuple(json.loads(row["jwks"])["keys"]),
         revoked=row["revoked"],
         trusted_only=row["trusted_only"],
+        vetting=vetting_in(row),
     )
 
 
@@ -233,6 +239,9 @@ class ClientRegister:
             .join(OrganisationRow, col(OrganisationRow.id) == ClientRow.organisation_id)
             .order_by(col(ClientRow.created_at), ClientRow.client_id)
         )
+        certificates: defaultdict[str, list[ClientCertificate]] = defaultdict(list)
+        for row in (await self._session.exec(select(ClientCertificateRow))).all():
+            certificates[row.client_id].append(ClientCertificate(row.thumbprint, row.oin, row.expires_at))
         return [
             ClientOverview(
                 client_id=client.client_id,
@@ -244,6 +253,11 @@ class ClientRegister:
                 brins=tuple(sorted(brins or ())),
                 created_at=client.created_at or datetime.min.replace(tzinfo=UTC),
                 revoked_at=client.revoked_at,
+                vetting=Vetting(
+                    tuple(certificates[client.client_id]),
+                    client.second_factor_stated_on,
+                    client.penetration_tested_on,
+                ),
             )
             for client, organisation, brins in (await self._session.exec(found)).all()
         ]

@@ -18,6 +18,7 @@ from app.persistence.statistics import Statistics
 from app.persistence.status_messages import StatusMessages
 from app.persistence.students import PseudonymKeys, Students
 from app.persistence.trusted_documents import TrustedDocuments
+from app.persistence.vetting import VettingBook
 from app.persistence.visible_registrations import Viewpoint, VisibleRegistrations
 from app.persistence.webhooks import Webhooks
 
@@ -49,6 +50,7 @@ class UnitOfWork:
         self.statistics = Statistics(connection)
         self.students = Students(connection)
         self.trusted_documents = TrustedDocuments(connection)
+        self.vetting = VettingBook(connection)
         self.webhooks = Webhooks(connection)
 
     def seen_from(self, viewpoint: Viewpoint) -> VisibleRegistrations:

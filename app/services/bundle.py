@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from app.services.statistics import StatisticsService
     from app.services.status_messages import StatusMessageService
     from app.services.trusted_documents import TrustedDocumentService
+    from app.services.vetting import VettingService
     from app.services.webhooks import WebhookService
 
 
@@ -37,4 +38,5 @@ class Services:
     statistics: StatisticsService
     status_messages: StatusMessageService
     subscription: FeedSubscription
+    vetting: VettingService
     webhooks: WebhookService

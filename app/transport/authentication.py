@@ -1,4 +1,8 @@
-"""From an access token to the caller. Runs on every request, so what was verified is kept."""
+"""From an access token to the caller. Runs on every request, so what was verified is kept.
+
+A token that is bound to a certificate (RFC 8705) is good over connections with that certificate alone; all
+that this costs a request is to compare two thumbprints.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +10,20 @@ import asyncio
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from app.domain.access import SCOPES_OF_ROLE, Principal, Scope
 from app.domain.errors import UnauthenticatedError, UnavailableError
+from app.domain.vetting import NotAdmittedError, VettingRule
+from app.transport.client_certificate import CertificateReader, bound_to
 from app.transport.strict_jwt import JwtError, ReadJwt, read_jwt
 from app.transport.token_endpoint import resource_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
     from app.domain.client import RegisteredClient
     from app.services.clients import ClientService
@@ -26,7 +34,7 @@ _LONGEST_HEADER = 8 * 1024
 _MOST_KEPT = 10_000
 _FRESH_SECONDS = 20.0  # a revoked client is out within a minute
 _LEEWAY = 30.0
-_LONGEST_LIFE = 3600.0
+_LONGEST_LIFE = 900.0
 _SCHEME = "bearer"
 _KINDS = frozenset({"at+jwt", "application/at+jwt"})
 _KNOWN_SCOPES = {str(scope): scope for scope in Scope}
@@ -42,11 +50,15 @@ class _State:
 
 @dataclass(slots=True)
 class _Token:
-    """What a token says, once verified; `principal` is what it came to in `state`."""
+    """What a token says, once verified; `principal` is what it came to in `state`.
+
+    `certificate` is the thumbprint of the one that it is bound to.
+    """
 
     client_id: str
     scopes: frozenset[Scope]
     expires_at: float
+    certificate: bytes | None = None
     state: _State | None = None
     principal: Principal | None = None
 
@@ -54,12 +66,14 @@ class _Token:
 class Authenticator:
     """Verifies access tokens of this hub, and knows whether their clients still stand."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it judges by
         self,
         issuer: str,
         keys: KeySource[SigningKeys],
         clients: ClientService,
         *,
+        certificates: CertificateReader | None = None,
+        rule: VettingRule | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -69,17 +83,21 @@ class Authenticator:
         self._known = keys.latest()
         self._keys = self._known.by_id()
         self._clients = clients
+        self._certificates = certificates or CertificateReader()
+        self._rule = rule or VettingRule()
         self._clock = clock
         self._monotonic = monotonic
         self._tokens: OrderedDict[bytes, _Token] = OrderedDict()
         self._states: OrderedDict[str, _State] = OrderedDict()
         self._readings: dict[str, asyncio.Task[_State]] = {}
 
-    async def authenticate(self, authorization: str | None) -> Principal:
-        """Return the caller from the value of an `Authorization` header.
+    async def authenticate(
+        self, authorization: str | None, scope: Mapping[str, Any] | None = None
+    ) -> Principal:
+        """Return the caller from the value of an `Authorization` header and the scope of its connection.
 
-        Raises UnauthenticatedError unless it is a valid token of a client that is not revoked, and
-        UnavailableError when the database does not tell.
+        Raises UnauthenticatedError unless it is a valid token of a client that is not revoked, and came with
+        the certificate that it is bound to, and UnavailableError when the database does not tell.
         """
         if authorization is None or len(authorization) > _LONGEST_HEADER:
             raise UnauthenticatedError
@@ -97,11 +115,15 @@ class Authenticator:
         if token.expires_at <= self._clock():
             self._tokens.pop(key, None)
             raise UnauthenticatedError
+        if token.certificate is not None and (
+            scope is None or self._certificates.thumbprint(scope) != token.certificate
+        ):
+            raise UnauthenticatedError
         state = self._states.get(token.client_id)
         if state is None or state.fresh_until <= self._monotonic():
             state = await self._read(token.client_id)
         if token.principal is None or token.state is not state:
-            token.principal, token.state = _principal(token, state.client), state
+            token.principal, token.state = self._principal(token, state.client), state
         return token.principal
 
     async def still_valid(self, principal: Principal) -> bool:
@@ -127,6 +149,36 @@ class Authenticator:
             and client.region == principal.region
             and client.brins == principal.brins
             and client.trusted_only == principal.trusted_only
+            and self._admits(client, principal.certificate)
+        )
+
+    def _admits(self, client: RegisteredClient, certificate: bytes | None) -> bool:
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        try:
+            self._rule.require(client.vetting, now)
+        except NotAdmittedError:
+            return False
+        return client.vetting.takes(certificate, now)
+
+    def _principal(self, token: _Token, client: RegisteredClient | None) -> Principal:
+        if client is None or client.revoked:
+            raise UnauthenticatedError
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        self._rule.require(client.vetting, now)
+        if not client.vetting.takes(token.certificate, now):
+            raise UnauthenticatedError
+        return Principal(
+            client_id=client.client_id,
+            organisation_id=client.organisation_id,
+            oin=client.oin,
+            organisation_name=client.organisation_name,
+            role=client.role,
+            scopes=token.scopes & SCOPES_OF_ROLE[client.role],
+            brins=client.brins,
+            region=client.region,
+            expires_at=token.expires_at,
+            trusted_only=client.trusted_only,
+            certificate=token.certificate,
         )
 
     async def _read(self, client_id: str) -> _State:
@@ -195,25 +247,7 @@ class Authenticator:
             or token.claims.get("sub") != client_id
             or token.claims.get("azp", client_id) != client_id
             or not isinstance(scope, str)
-            or "cnf" in token.claims  # bound to a certificate, which the hub cannot see here (RFC 8705)
         ):
             raise UnauthenticatedError
         scopes = frozenset(_KNOWN_SCOPES[name] for name in scope.split() if name in _KNOWN_SCOPES)
-        return _Token(client_id, scopes, expires_at)
-
-
-def _principal(token: _Token, client: RegisteredClient | None) -> Principal:
-    if client is None or client.revoked:
-        raise UnauthenticatedError
-    return Principal(
-        client_id=client.client_id,
-        organisation_id=client.organisation_id,
-        oin=client.oin,
-        organisation_name=client.organisation_name,
-        role=client.role,
-        scopes=token.scopes & SCOPES_OF_ROLE[client.role],
-        brins=client.brins,
-        region=client.region,
-        expires_at=token.expires_at,
-        trusted_only=client.trusted_only,
-    )
+        return _Token(client_id, scopes, expires_at, bound_to(token.claims))

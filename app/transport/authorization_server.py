@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from authlib.oauth2.rfc6749 import (
@@ -17,6 +18,7 @@ from authlib.oauth2.rfc6749 import (
     InvalidClientError,
     OAuth2Error,
     OAuth2Request,
+    UnauthorizedClientError,
 )
 from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
@@ -25,7 +27,10 @@ from authlib.oauth2.rfc9068 import JWTBearerTokenGenerator
 from joserfc.jwk import KeySet
 
 from app.domain.access import SCOPES_OF_ROLE, Scope
+from app.domain.vetting import NotAdmittedError, VettingRule
+from app.services.client_certificates import oin_of
 from app.transport.client_assertion import UsedAssertion, check_claims, verify_signature
+from app.transport.client_certificate import ShownCertificate, confirmation
 from app.transport.strict_jwt import JwtError, ReadJwt
 
 if TYPE_CHECKING:
@@ -60,12 +65,14 @@ class TokenRequest:
     parameters: Mapping[str, str]
     assertion: ReadJwt | None
     client: RegisteredClient | None
+    certificate: ShownCertificate | None = None
     used: UsedAssertion | None = field(default=None, init=False)
 
 
 class _Client(ClientMixin):  # type: ignore[misc]
-    def __init__(self, client: RegisteredClient) -> None:
+    def __init__(self, client: RegisteredClient, certificate: bytes | None) -> None:
         self.registered = client
+        self.certificate = certificate
 
     def get_client_id(self) -> str:
         return self.registered.client_id
@@ -99,9 +106,10 @@ class _Request(OAuth2Request):  # type: ignore[misc]
 class _Assertion(JWTBearerClientAssertion):  # type: ignore[misc]
     CLIENT_AUTH_METHOD = AUTHENTICATION_METHOD
 
-    def __init__(self, audiences: frozenset[str], clock: Callable[[], float]) -> None:
+    def __init__(self, audiences: frozenset[str], rule: VettingRule, clock: Callable[[], float]) -> None:
         super().__init__()
         self._audiences = audiences
+        self._rule = rule
         self._clock = clock
 
     def __call__(self, _query_client: Callable[[str], object], request: _Request) -> _Client | None:
@@ -115,12 +123,31 @@ class _Assertion(JWTBearerClientAssertion):  # type: ignore[misc]
         except JwtError:
             raise InvalidClientError from None
         try:
-            asked.used = check_claims(asked.assertion, asked.client, self._audiences, self._clock())
+            used = check_claims(asked.assertion, asked.client, self._audiences, self._clock())
         except JwtError as error:
             # Whoever holds the key may know what is wrong.
             raise InvalidClientError(description=f"The assertion is refused: {error}.") from None
-        client = request.client = _Client(asked.client)
+        thumbprint = self._admit(asked.client, asked.certificate)
+        asked.used = used
+        client = request.client = _Client(asked.client, thumbprint)
         return client
+
+    def _admit(self, client: RegisteredClient, certificate: ShownCertificate | None) -> bytes | None:
+        """Return the thumbprint that the token is to be bound to; None for a client without certificates."""
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        try:
+            self._rule.require(client.vetting, now)
+        except NotAdmittedError as error:
+            raise UnauthorizedClientError(description=str(error)) from None
+        if not client.vetting.certificates:
+            return None
+        if certificate is None:
+            raise InvalidClientError(description="This client needs its certificate on the connection.")
+        if not client.vetting.takes(certificate.thumbprint, now) or oin_of(certificate.der) != client.oin:
+            raise InvalidClientError(
+                description="The certificate of this connection is not that of the client, or has run out."
+            )
+        return certificate.thumbprint
 
 
 class _Grant(ClientCredentialsGrant):  # type: ignore[misc]
@@ -155,8 +182,11 @@ class _TokenGenerator(JWTBearerTokenGenerator):  # type: ignore[misc]
 
     def get_extra_claims(
         self, client: _Client, _grant_type: str, _user: object, _scope: str
-    ) -> dict[str, str]:
-        return {"azp": client.get_client_id()}
+    ) -> dict[str, object]:
+        claims: dict[str, object] = {"azp": client.get_client_id()}
+        if client.certificate is not None:
+            claims["cnf"] = confirmation(client.certificate)
+        return claims
 
     def get_jti(self, *_: object) -> str:
         return secrets.token_urlsafe(16)
@@ -171,12 +201,16 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]
         resource: str,
         keys: KeySource[SigningKeys],
         seconds: int,
+        *,
+        rule: VettingRule | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(scopes_supported=[str(scope) for scope in Scope])
         audiences = frozenset({issuer, f"{issuer}/oauth/token"})
         self.register_grant(_Grant)
-        self.register_client_auth_method(AUTHENTICATION_METHOD, _Assertion(audiences, clock))
+        self.register_client_auth_method(
+            AUTHENTICATION_METHOD, _Assertion(audiences, rule or VettingRule(), clock)
+        )
         self.register_token_generator("default", _TokenGenerator(issuer, resource, keys, seconds, clock))
 
     def answer(self, request: TokenRequest) -> Answer:
@@ -215,8 +249,11 @@ _DESCRIPTIONS = {
 }
 
 
+_OWN_WORDS = frozenset({"invalid_client", "invalid_request", "unauthorized_client"})
+
+
 def refusal(error: str, description: str | None = None) -> tuple[int, Mapping[str, object]]:
     """Return status and body of a refusal; the description falls back on that of the error."""
-    described = description if error in {"invalid_client", "invalid_request"} and description else None
+    described = description if error in _OWN_WORDS and description else None
     status = 401 if error == "invalid_client" else 400
     return status, {"error": error, "error_description": described or _DESCRIPTIONS.get(error, "Refused.")}

@@ -25,13 +25,16 @@ from app.transport.authorization_server import (
     refusal,
 )
 from app.transport.client_assertion import read_assertion
+from app.transport.client_certificate import CertificateReader
 from app.transport.strict_jwt import JwtError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from starlette.requests import Request
+    from starlette.types import Scope as ConnectionScope
 
+    from app.domain.vetting import VettingRule
     from app.services.clients import ClientService
     from app.services.key_files import KeySource
     from app.services.keys import SigningKeys
@@ -70,11 +73,13 @@ def token_routes(  # noqa: PLR0913 - what the routes are made of
     token_seconds: int,
     security_log: SecurityLog | None = None,
     spend: Callable[[str], None] | None = None,
+    certificates: CertificateReader | None = None,
+    rule: VettingRule | None = None,
     clock: Callable[[], float] = time.time,
 ) -> list[Route]:
     """Return the routes of the authorization server. `issuer` has no slash at its end."""
-    server = TokenServer(issuer, resource_of(issuer), keys, token_seconds, clock)
-    endpoint = _TokenEndpoint(server, clients, spend, security_log)
+    server = TokenServer(issuer, resource_of(issuer), keys, token_seconds, rule=rule, clock=clock)
+    endpoint = _TokenEndpoint(server, clients, spend, security_log, certificates or CertificateReader())
     metadata = _metadata(issuer)
 
     async def show_metadata(_: Request) -> Response:
@@ -101,6 +106,7 @@ def _metadata(issuer: str) -> dict[str, object]:
         "grant_types_supported": [GRANT_TYPE],
         "scopes_supported": [str(scope) for scope in Scope],
         "response_types_supported": [],
+        "tls_client_certificate_bound_access_tokens": True,
     }
 
 
@@ -111,11 +117,13 @@ class _TokenEndpoint:
         clients: ClientService,
         spend: Callable[[str], None] | None,
         security_log: SecurityLog | None,
+        certificates: CertificateReader,
     ) -> None:
         self._server = server
         self._clients = clients
         self._spend = spend
         self._security_log = security_log
+        self._certificates = certificates
 
     async def answer(self, request: Request) -> Response:
         try:
@@ -126,7 +134,7 @@ class _TokenEndpoint:
         except ClientDisconnect:
             return Response(status_code=400)
         try:
-            status, body = await self._judged(parameters)
+            status, body = await self._judged(parameters, request.scope)
         except RateLimitedError as error:
             later = {"error": "temporarily_unavailable", "error_description": str(error)}
             return JSONResponse(later, 429, {**_NO_STORE, "Retry-After": str(math.ceil(error.retry_after))})
@@ -135,8 +143,11 @@ class _TokenEndpoint:
             return JSONResponse(unavailable, 503, {**_NO_STORE, "Retry-After": "1"})
         return JSONResponse(body, status, _NO_STORE)
 
-    async def _judged(self, parameters: Mapping[str, str]) -> tuple[int, Mapping[str, object]]:
+    async def _judged(
+        self, parameters: Mapping[str, str], scope: ConnectionScope
+    ) -> tuple[int, Mapping[str, object]]:
         asked = await self._fetched(parameters)
+        asked.certificate = self._certificates.shown(scope)
         answer = self._server.answer(asked)
         status, body = answer.status, answer.body
         # The token is made before its assertion is recorded, and handed out only to who recorded it first.

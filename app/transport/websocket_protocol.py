@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from app.transport.client_certificate import CERTIFICATE, shown_on
 from app.transport.graphql_endpoint.websocket import ABORT
 
 if TYPE_CHECKING:
@@ -37,11 +38,13 @@ class HubProtocol(WebSocketsSansIOProtocol):
         self.conn.available_extensions = []
 
     def handle_connect(self, event: Request) -> None:
-        """Start the application, with the way to cut the connection in its scope."""
+        """Start the application, with the way to cut the connection and its certificate in the scope."""
         super().handle_connect(event)
         if hasattr(self, "scope"):
             extensions = cast("dict[str, object]", self.scope["extensions"])
             extensions[ABORT] = self._abort
+            if (certificate := shown_on(self.transport)) is not None:
+                cast("dict[str, object]", self.scope)[CERTIFICATE] = certificate
 
     def keepalive_timeout(self) -> None:
         """Cut a peer that did not answer uvicorn's ping: it would not take a close frame either."""

@@ -5,6 +5,7 @@ from app.persistence.tables.feed import FeedEntryRow, FeedRow, PendingEventRow
 from app.persistence.tables.follow import FollowRow
 from app.persistence.tables.organisation import (
     ClientAssertionRow,
+    ClientCertificateRow,
     ClientRow,
     MandateRow,
     OrganisationRow,
@@ -25,6 +26,7 @@ from app.persistence.tables.webhook import WebhookRow
 
 __all__ = [
     "ClientAssertionRow",
+    "ClientCertificateRow",
     "ClientRow",
     "FeedEntryRow",
     "FeedRow",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Index, UniqueConstraint, false
+from sqlalchemy import Boolean, Column, Index, LargeBinary, UniqueConstraint, false
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -37,7 +37,7 @@ class OwnInstitutionRow(SQLModel, table=True):
 
 
 class ClientRow(SQLModel, table=True):
-    """An OAuth client. `jwks` holds its public keys, `revoked_at` ends it."""
+    """An OAuth client. `jwks` holds its public keys, `revoked_at` ends it; two days tell of its vetting."""
 
     __tablename__ = "client"
 
@@ -50,6 +50,20 @@ class ClientRow(SQLModel, table=True):
     trusted_only: bool = Field(
         default=False, sa_column=Column(Boolean, nullable=False, server_default=false())
     )
+    second_factor_stated_on: date | None = None
+    penetration_tested_on: date | None = None
+
+
+class ClientCertificateRow(SQLModel, table=True):
+    """A certificate that a client's tokens are bound to; `oin` stood in its subject."""
+
+    __tablename__ = "client_certificate"
+
+    client_id: str = Field(foreign_key="client.client_id", primary_key=True)
+    thumbprint: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    oin: str = Field(max_length=20)
+    expires_at: datetime = Field(sa_column=columns.moment())
+    added_at: datetime | None = Field(default=None, sa_column=columns.moment(now=True))
 
 
 class ClientAssertionRow(SQLModel, table=True):

@@ -75,7 +75,7 @@ async def _admit(edge: Edge, request: Request, media_type: Answer | None) -> Pri
         raise _HTTPError(_NOT_POST, OperationNotAllowedError("GraphQL is spoken by POST here."))
     if not edge.trusts_origin(request):
         raise _HTTPError(403, ForbiddenError("This origin is not allowed."))
-    principal = await edge.authenticator.authenticate(request.headers.get("authorization"))
+    principal = await edge.authenticator.authenticate(request.headers.get("authorization"), request.scope)
     bind_contextvars(client_id=principal.client_id)
     request.scope[CLIENT] = principal.client_id
     edge.spend(principal, RateKind.REQUESTS)

@@ -11,6 +11,7 @@ from app.transport.graphql_endpoint.connections import Connections
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from starlette.requests import HTTPConnection
 
@@ -26,8 +27,13 @@ CLIENT = "koppelpunt.client_id"  # in the scope, for the access log
 class Authenticator(Protocol):
     """Knows callers by their tokens."""
 
-    async def authenticate(self, authorization: str | None) -> Principal:
-        """Return the caller of an `Authorization` header; raise UnauthenticatedError when there is none."""
+    async def authenticate(
+        self, authorization: str | None, scope: Mapping[str, Any] | None = None
+    ) -> Principal:
+        """Return the caller of an `Authorization` header that came over a connection with this scope.
+
+        Raises UnauthenticatedError when there is none.
+        """
         ...
 
     async def still_valid(self, principal: Principal) -> bool:

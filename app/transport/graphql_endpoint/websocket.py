@@ -167,7 +167,7 @@ class WebSocketConnection:
                 self.end(_FORBIDDEN)
                 return None
         try:
-            principal = await self._edge.authenticator.authenticate(header)
+            principal = await self._edge.authenticator.authenticate(header, self._websocket.scope)
         except HubError as error:
             passing = isinstance(error, UnavailableError | RateLimitedError)
             self.end(_UNAVAILABLE if passing else _FORBIDDEN)
