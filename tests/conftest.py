@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -13,6 +15,7 @@ import pytest
 from app.bootstrap import Hub
 from app.persistence.database import Database
 from app.persistence.embedded import EmbeddedServer
+from app.persistence.embedded.locks import alone
 from app.persistence.migrations import migrate
 from app.services.keys import load_pseudonym_keys, load_signing_keys
 from app.settings import load_settings
@@ -25,52 +28,90 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 _TEMPLATE = "hub_template"
+_FURNISHED = f"hub_furnished_{secrets.token_hex(6)}"
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run the PostgreSQL that comes along, and return its address."""
-    server = EmbeddedServer(tmp_path_factory.mktemp("postgresql"))
-    server.start()
-    yield server.url
-    server.stop()
+def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that all processes of this run share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def postgresql(together: Path) -> Iterator[str]:
+    """Run the PostgreSQL that comes along, one for all processes, and return its address."""
+    with EmbeddedServer(together / "postgresql", durable=False) as server:
+        yield server.url
 
 
 def _in(url: str, name: str) -> str:
     return url.replace("/koppelpunt?", f"/{name}?")
 
 
-async def _execute(url: str, statement: str) -> None:
+async def _execute(url: str, statement: str, *values: object) -> object:
     connection = await asyncpg.connect(url)
     try:
-        await connection.execute(statement)
+        return await connection.fetchval(statement, *values)
     finally:
         await connection.close()
+
+
+async def _clone(url: str, template: str, name: str) -> None:
+    await _execute(url, f"create database {name} template {template} strategy file_copy")
 
 
 async def _drop(url: str, name: str) -> None:
     async with asyncio.timeout(30):
         while True:
             try:
-                return await _execute(url, f"drop database {name} with (force)")
+                await _execute(url, f"drop database {name} with (force)")
             except asyncpg.InsufficientPrivilegeError:
                 # Autovacuum is at work in it, and not ours to end.
                 await asyncio.sleep(0.1)
+            else:
+                return
 
 
 @pytest.fixture(scope="session")
-def template(postgresql: str) -> str:
+def template(postgresql: str, together: Path) -> str:
     """Migrate a database once, to be cloned."""
-    asyncio.run(_execute(postgresql, f"create database {_TEMPLATE}"))
-    migrate(_in(postgresql, _TEMPLATE))
+    with alone(together / "template.lock"):
+        there = "select true from pg_database where datname = $1"
+        if not asyncio.run(_execute(postgresql, there, _TEMPLATE)):
+            unfinished = f"{_TEMPLATE}_{secrets.token_hex(6)}"
+            asyncio.run(_execute(postgresql, f"create database {unfinished}"))
+            migrate(_in(postgresql, unfinished))
+            asyncio.run(_execute(postgresql, f"alter database {unfinished} rename to {_TEMPLATE}"))
     return postgresql
 
 
+@pytest.fixture(scope="session")
+def furnished(template: str, key_files: dict[str, Path]) -> str:
+    """Furnish a clone once, to be cloned again; its callers are those of this process alone."""
+
+    async def furnish() -> None:
+        await _clone(template, _TEMPLATE, _FURNISHED)
+        settings = load_settings(
+            database_url=_in(template, _FURNISHED), broadcast_url="memory://", **key_files
+        )
+        async with Hub.open(settings, background=False) as hub:
+            await World(hub).furnish()
+
+    with ThreadPoolExecutor(1) as pool:  # a loop may be running here
+        pool.submit(asyncio.run, furnish()).result()
+    return template
+
+
 @pytest.fixture
-async def database_url(template: str) -> AsyncIterator[str]:
-    """Clone the template for one test."""
+async def database_url(template: str, request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """Clone a template for one test: the furnished one where a hub is to be opened, else an empty one."""
     name = f"test_{secrets.token_hex(6)}"
-    await _execute(template, f"create database {name} template {_TEMPLATE}")
+    if "open_world" in request.fixturenames:
+        request.getfixturevalue("furnished")
+        await _clone(template, _FURNISHED, name)
+    else:
+        await _clone(template, _TEMPLATE, name)
     yield _in(template, name)
     await _drop(template, name)
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 BRIN, OTHER_BRIN, FOREIGN_BRIN = "25LH", "25GV", "01AA"
 PROGRAMME = "25604"
 _oins = itertools.count(1)
+_usual: dict[str, Principal] = {}  # the callers of the database that was furnished last
 
 
 def an_oin() -> str:
@@ -69,24 +70,42 @@ def a_student(number: str, reference: str, **changed: object) -> StudentToFollow
 class World:
     """A hub, its callers, and what they do often."""
 
+    sis: Principal
+    other_sis: Principal
+    cambo: Principal
+    os: Principal
+    other_os: Principal
+    institution: Principal
+
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
         self.services = hub.services
 
     async def furnish(self) -> None:
-        """Fill the catalogue and register the usual callers."""
+        """Fill the catalogue and register the usual callers, unless the database is a clone that has them."""
+        if not await self._has(_usual.get("sis")):
+            await self._move_in()
+        for name, caller in _usual.items():
+            setattr(self, name, caller)
+        await self.services.catalogue.refresh()
+
+    async def _has(self, caller: Principal | None) -> bool:
+        return caller is not None and await self.services.clients.find(caller.client_id) is not None
+
+    async def _move_in(self) -> None:
         await self.services.catalogue.put(
             [Institution(brin, f"Institution {brin}") for brin in (BRIN, OTHER_BRIN, FOREIGN_BRIN)],
             [Programme(PROGRAMME, "Software developer", 4)],
             [School("00AH00", "12")],
         )
-        await self.services.catalogue.refresh()
-        self.sis = await self.principal(Role.SIS, brins=(BRIN, OTHER_BRIN))
-        self.other_sis = await self.principal(Role.SIS, brins=(FOREIGN_BRIN,))
-        self.cambo = await self.principal(Role.CAMBO)
-        self.os = await self.principal(Role.OS)
-        self.other_os = await self.principal(Role.OS)
-        self.institution = await self.principal(Role.INSTITUTION, brins=(BRIN,))
+        _usual.update(
+            sis=await self.principal(Role.SIS, brins=(BRIN, OTHER_BRIN)),
+            other_sis=await self.principal(Role.SIS, brins=(FOREIGN_BRIN,)),
+            cambo=await self.principal(Role.CAMBO),
+            os=await self.principal(Role.OS),
+            other_os=await self.principal(Role.OS),
+            institution=await self.principal(Role.INSTITUTION, brins=(BRIN,)),
+        )
 
     async def principal(self, role: Role, brins: tuple[str, ...] = (), oin: str | None = None) -> Principal:
         """Register a client and return it as a caller with all scopes of its role."""

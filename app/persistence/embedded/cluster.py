@@ -35,7 +35,6 @@ _SETTINGS: Final = {
     "port": str(PORT),
     "unix_socket_permissions": "0700",
     "max_connections": "200",
-    "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
     "shared_buffers": "256MB",
@@ -95,9 +94,10 @@ def prepare(place: Place) -> None:
     _sync_folder(place.home)
 
 
-def write_settings(place: Place) -> None:
+def write_settings(place: Place, *, durable: bool = True) -> None:
     """Write the settings of this version of the hub, whatever an earlier one wrote."""
     settings = _SETTINGS | {
+        "fsync": "on" if durable else "off",
         "unix_socket_directories": str(place.sockets),
         "hba_file": str(place.settings / "pg_hba.conf"),
         "ident_file": str(place.settings / "pg_ident.conf"),

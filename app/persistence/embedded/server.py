@@ -43,10 +43,12 @@ class EmbeddedServer:
     """A PostgreSQL server below `data_dir`, shared by all processes that start one there.
 
     Reached through a socket in a folder of mode 0700 only, by the user that runs the hub and by root.
+    One that is not `durable` may lose its data when the machine ends (not when a process does): for tests.
     """
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, *, durable: bool = True) -> None:
         self._data_dir = data_dir
+        self._durable = durable
         self._place: Place | None = None
         self._attached: FileLock | None = None
         self._mutex = threading.RLock()
@@ -73,7 +75,7 @@ class EmbeddedServer:
                     attached = FileLock(home / "attached.lock")
                     try:
                         attached.share()
-                        _ensure_running(self._place)
+                        _ensure_running(self._place, durable=self._durable)
                     except BaseException:
                         if attached.try_exclude() and not _is_alive(self._place):
                             self._place.clear_outside()
@@ -135,7 +137,7 @@ class EmbeddedServer:
             with alone(self._place.home / "start.lock"):
                 if not _is_alive(self._place):
                     _logger.warning("the embedded PostgreSQL has died and is started again")
-                _ensure_running(self._place)
+                _ensure_running(self._place, durable=self._durable)
 
 
 def _is_alive(place: Place) -> bool:
@@ -143,7 +145,7 @@ def _is_alive(place: Place) -> bool:
         return not alive.try_share()
 
 
-def _ensure_running(place: Place) -> None:
+def _ensure_running(place: Place, *, durable: bool) -> None:
     """Answer when the server does. The caller holds the start lock."""
     launched = False
     complaint = "it did not answer"
@@ -154,7 +156,7 @@ def _ensure_running(place: Place) -> None:
                 if launched:
                     raise EmbeddedServerError(f"PostgreSQL did not start: {_last_of_log(place)}")
                 cluster.prepare(place)
-                _launch(place, alive)
+                _launch(place, alive, durable=durable)
                 launched = True
         # Children of a killed server may live a moment longer than it: then this fails until they are gone.
         if (place.sockets / f".s.PGSQL.{cluster.PORT}").exists():
@@ -167,14 +169,14 @@ def _ensure_running(place: Place) -> None:
     raise EmbeddedServerError(f"the embedded PostgreSQL in {place.home} cannot be used: {complaint}")
 
 
-def _launch(place: Place, alive: FileLock) -> None:
+def _launch(place: Place, alive: FileLock, *, durable: bool) -> None:
     """Start PostgreSQL in a session of its own, so that Ctrl-C ends the hub first."""
     # Nothing of the server lives, so the number in the file may be anybody's by now, and PostgreSQL would
     # refuse to start beside it.
     # Likewise beside the lock of its socket: where nobody reaps the killed server its number lives on.
     (place.data / "postmaster.pid").unlink(missing_ok=True)
     (place.sockets / f".s.PGSQL.{cluster.PORT}.lock").unlink(missing_ok=True)
-    cluster.write_settings(place)
+    cluster.write_settings(place, durable=durable)
     if place.log.exists() and place.log.stat().st_size > _LARGEST_LOG_BYTES:
         place.log.replace(place.log.with_suffix(".log.1"))
     settings = place.settings / "postgresql.conf"
