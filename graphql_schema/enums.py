@@ -12,12 +12,14 @@ from app.domain.following import FollowOutcome
 from app.domain.reconciliation import Difference
 from app.domain.registration import ChangeKind
 from app.domain.status_message import CorrectionKind, Finding, Outcome, Refusal
+from app.domain.vetting import Lack
 from app.domain.webhook import WebhookProblem, WebhookState
 
 RegistrationStatus: TypeAlias = Status
 MessageOutcome: TypeAlias = Outcome
 RefusalCode: TypeAlias = Refusal
 RegistrationDifference: TypeAlias = Difference
+ClientLack: TypeAlias = Lack
 
 for _values, _name, _description in (
     (Status, "RegistrationStatus", "AO, OA, LI, AI and LNI of the older exchange."),
@@ -27,6 +29,7 @@ for _values, _name, _description in (
     (Refusal, "RefusalCode", "Why an item of a batch was refused."),
     (Finding, "Finding", "What is remarkable about a message that was accepted all the same."),
     (CorrectionKind, "CorrectionKind", "What a correction does."),
+    (Lack, "ClientLack", "What keeps a client out where clients must be vetted."),
     (FollowOutcome, "FollowOutcome", "What became of a wish to follow."),
     (
         ChangeKind,

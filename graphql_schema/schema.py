@@ -18,6 +18,7 @@ from graphql_schema.scalars import SCALARS
 from graphql_schema.statistics.queries import StatisticsQueries
 from graphql_schema.status_messages.mutations import StatusMessageMutations
 from graphql_schema.status_messages.queries import StatusMessageQueries
+from graphql_schema.vetting.queries import VettingQueries
 from graphql_schema.viewer.queries import ViewerQueries
 from graphql_schema.webhooks.mutations import WebhookMutations
 from graphql_schema.webhooks.queries import WebhookQueries
@@ -36,6 +37,7 @@ class Query(
     StatisticsQueries,
     MessageLogQueries,
     OversightQueries,
+    VettingQueries,
     ReconciliationQueries,
 ):
     """Everything that can be asked."""

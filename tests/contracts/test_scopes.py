@@ -50,6 +50,8 @@ BOUNDED_BY_NATURE = {
     "MultipleRegistrationStatistics.byProgramme": "the programmes of the catalogue",
     "RegistrationDigest.children": "two hexadecimal digits",
     "Viewer.scopes": "a closed list",
+    "VettedClient.lacks": "a closed list",
+    "VettedClient.certificates": "ten at most",
     "Viewer.brins": "the institutions of one organisation",
     "Viewer.mandates": "the institutions of the country",
 }
@@ -108,6 +110,7 @@ CALLS: dict[str, tuple[dict[str, tuple[str, object]], str]] = {
         {"input": ("CompareRegistrationsInput!", {"brin": BRIN, "schoolYear": 2026, "registrations": []})},
         "{ equal }",
     ),
+    "Query.clients": ({}, "{ nodes { clientId } }"),
     "Query.deliveryState": ({}, "{ pendingEvents }"),
     "Query.multipleRegistrationStatistics": ({"schoolYear": ("Int!", 2026)}, "{ asOf }"),
     "Mutation.reportStatuses": (

@@ -1,0 +1,1 @@
+"""What clients were vetted by, as the operator sees it."""
