@@ -3,92 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from app.domain import codes
 from app.domain.errors import UnavailableError
+from app.feed.audience import Audience, Listener, now
 from app.feed.doorbell import Bell
+from app.feed.handing_out import HandingOut
+from app.persistence.feeds import Place
 from app.persistence.unit_of_work import reading
 from app.telemetry import FOUND_BY_TIMEOUT, SUBSCRIPTIONS, log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
+    from typing import Never
 
     from app.domain.feed import StatusChange
     from app.feed.doorbell import Doorbell
+    from app.feed.outlet import Outlet
     from app.persistence.database import Database
     from app.persistence.feeds import Delivery
 
 _ENTRIES_AT_ONCE = 1000
 _LOOK_ANYWAY_SECONDS = 2.0
+_CHECK_SECONDS = 30.0
 _RETRY_SECONDS = 0.5
-_MAILBOX_SIZE = 256
-_FRESH_SECONDS = 1.0
-
-
-class Mailbox:
-    """What the tail has for one subscription: bounded, and only as good as it is fresh.
-
-    A subscription that does not find the number that it needs reads the table, so nothing here is ever
-    needed: what does not fit is dropped, and what has waited so long that rights may have changed is stale.
-    """
-
-    def __init__(self) -> None:
-        self._changes: deque[tuple[float, StatusChange]] = deque(maxlen=_MAILBOX_SIZE)
-        self._news = asyncio.Event()
-        self._in_doubt = False
-
-    def put(self, change: StatusChange) -> None:
-        """Hand in a change."""
-        self._changes.append((asyncio.get_running_loop().time(), change))
-        self._news.set()
-
-    def poke(self) -> None:
-        """Say that there may be something in the table that is not handed in."""
-        self._in_doubt = True
-        self._news.set()
-
-    def trust(self) -> None:
-        """Say that the table is about to be read: it has all that is here, and what comes follows on it."""
-        self._changes.clear()
-        self._in_doubt = False
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether there is neither a change nor a reason to look into the table."""
-        return not self._changes and not self._in_doubt
-
-    async def next(self, number: int, seconds: float) -> StatusChange | None:
-        """Wait for the change with this number; None when the table has to be asked.
-
-        That is so when it did not come in time, when it is stale, when a later one is here without it, and
-        when the tail does not know.
-        """
-        while True:
-            while self._changes and self._changes[0][1].number < number:
-                self._changes.popleft()
-            if self._changes:
-                at, change = self._changes[0]
-                if change.number > number or not is_fresh(at):
-                    return None
-                self._changes.popleft()
-                return change
-            if self._in_doubt:
-                return None
-            self._news.clear()
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._news.wait()
-            except TimeoutError:
-                return None
-
-
-def is_fresh(since: float) -> bool:
-    """Tell whether what was read at this moment (of the loop's clock) may still be delivered as it is."""
-    return asyncio.get_running_loop().time() - since <= _FRESH_SECONDS
 
 
 class Tail:
@@ -101,64 +42,89 @@ class Tail:
         self._doorbell = doorbell
         self._clock = clock
         self._vavo = vavo
-        self._mailboxes: dict[int, set[Mailbox]] = {}
-        self._joined: set[Mailbox] = set()
+        self._audiences: dict[int, Audience] = {}
+        self._joined: set[Audience] = set()
+        self._handing_out = HandingOut()
+        self._place: Place | None = None
+        self._check_at = 0.0
+        self._last_numbers: dict[int, int] = {}
 
     @contextmanager
-    def mailbox(self, organisation_id: int) -> Iterator[Mailbox]:
-        """Lend a mailbox for this receiver's changes."""
-        mailbox = Mailbox()
-        self._mailboxes.setdefault(organisation_id, set()).add(mailbox)
-        self._joined.add(mailbox)
+    def listener(
+        self, organisation_id: int, outlet: Outlet[StatusChange] | None = None
+    ) -> Iterator[Listener]:
+        """Lend a place in the audience of this receiver."""
+        audience = self._audiences.get(organisation_id)
+        if audience is None:
+            audience = self._audiences[organisation_id] = Audience()
+            self._joined.add(audience)
+        listener = Listener(audience, outlet)
+        audience.listeners[listener] = None
         SUBSCRIPTIONS.inc()
         try:
-            yield mailbox
+            yield listener
         finally:
             SUBSCRIPTIONS.dec()
-            self._joined.discard(mailbox)
-            mailboxes = self._mailboxes[organisation_id]
-            mailboxes.discard(mailbox)
-            if not mailboxes:
-                del self._mailboxes[organisation_id]
+            del audience.listeners[listener]
+            if not audience.listeners:
+                del self._audiences[organisation_id]
 
     async def run(self) -> None:
-        """Read for as long as the process lives."""
-        batch: int | None = None
+        """Read and hand out for as long as the process lives."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._handing_out.run(), name="handing-out")
+            group.create_task(self._keep_reading(), name="tail-reading")
+
+    async def _keep_reading(self) -> Never:
         rung = True
         while True:
+            more = False
             try:
-                batch = await self._read(batch, rung=rung)
+                more = await self._read(rung=rung)
+                await self._check()
             except UnavailableError:
                 await asyncio.sleep(_RETRY_SECONDS)
             except Exception:
                 log.exception("tail_failed")
                 await asyncio.sleep(_RETRY_SECONDS)
-            rung = await self._doorbell.wait(Bell.ENTRIES, _LOOK_ANYWAY_SECONDS)
+            rung = more or await self._doorbell.wait(Bell.ENTRIES, _LOOK_ANYWAY_SECONDS)
 
-    async def _read(self, batch: int | None, *, rung: bool) -> int:
+    async def _read(self, *, rung: bool) -> bool:
+        """Read what is new and pass it on; tell whether there may be more."""
         self._joined.clear()
-        receivers = list(self._mailboxes)
+        receivers = list(self._audiences)
         async with reading(self._database) as unit:
-            if batch is None or not receivers:
-                newest = await unit.feeds.last_batch()
+            if self._place is None or not receivers:
+                place = Place.behind(await unit.feeds.last_batch())
                 deliveries: list[Delivery] = []
-                self._joined.update(*self._mailboxes.values())
+                self._joined.update(self._audiences.values())
             else:
-                deliveries = await unit.feeds.after_batch(
-                    batch, receivers, _ENTRIES_AT_ONCE, codes.today(self._clock()), vavo=self._vavo
+                deliveries, place = await unit.feeds.after(
+                    self._place, receivers, _ENTRIES_AT_ONCE, codes.today(self._clock()), vavo=self._vavo
                 )
-                newest = max((delivery.batch for delivery in deliveries), default=batch)
         if deliveries and not rung:
             FOUND_BY_TIMEOUT.labels("tail").inc()
         for delivery in deliveries:
-            for mailbox in self._mailboxes.get(delivery.organisation_id, ()):
-                mailbox.put(delivery.change)
-        if len(deliveries) == _ENTRIES_AT_ONCE:
-            # The newest batch may go on beyond what was read: let everybody look into the table.
-            for mailboxes in self._mailboxes.values():
-                for mailbox in mailboxes:
-                    mailbox.poke()
+            audience = self._audiences.get(delivery.organisation_id)
+            if audience is not None:
+                audience.add(delivery.change)
+                self._handing_out.add(audience)
         # Who joined while the statement ran may have read the table before it, and is not in it.
-        for mailbox in self._joined:
-            mailbox.poke()
-        return newest
+        for audience in self._joined:
+            audience.poke_all()
+        self._place = place
+        return len(deliveries) == _ENTRIES_AT_ONCE
+
+    async def _check(self) -> None:
+        """Let go of what is stale, and look now and then who still waits for what came long ago."""
+        for audience in self._audiences.values():
+            audience.forget()
+        if now() < self._check_at:
+            return
+        self._check_at = now() + _CHECK_SECONDS
+        for organisation_id, audience in self._audiences.items():
+            FOUND_BY_TIMEOUT.labels("subscription").inc(
+                audience.poke(up_to=self._last_numbers.get(organisation_id, 0))
+            )
+        async with reading(self._database) as unit:
+            self._last_numbers = await unit.feeds.last_numbers(list(self._audiences))

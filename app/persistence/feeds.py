@@ -78,10 +78,12 @@ left join registration r on r.id = s.registration_id
 left join follow f on f.id = e.follow_id
 """
 _PAGE = f"{_ENTRY} where e.organisation_id = $3 and e.number > $4 order by e.number limit $5"
-_OF_BATCHES = f"""
-{_ENTRY} where e.batch > $3 and e.organisation_id = any($4::bigint[])
-order by e.batch, e.organisation_id, e.number limit $5
+_AFTER = f"""
+{_ENTRY} where e.batch >= $3 and (e.batch, e.organisation_id, e.number) > ($3, $4, $5)
+  and e.organisation_id = any($6::bigint[])
+order by e.batch, e.organisation_id, e.number limit $7
 """
+_LAST_NUMBERS = "select organisation_id, last_number from feed where organisation_id = any($1::bigint[])"
 _LAST_BATCH = "select coalesce(max(batch), 0) from feed_entry"
 
 # One statement numbers a batch for all receivers, in the order of the event ids.
@@ -129,11 +131,24 @@ _ANY_BETWEEN = "select exists (select 1 from pending_event where event_id > $1 a
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A change on its way to one receiver, with the batch that brought it."""
+    """A change on its way to one receiver."""
 
     organisation_id: int
-    batch: int
     change: StatusChange
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Up to where the entries of all receivers have been read, in the order of their batches."""
+
+    batch: int
+    organisation_id: int
+    number: int
+
+    @classmethod
+    def behind(cls, batch: int) -> Place:
+        """Return the place behind everything in a batch and those before it."""
+        return cls(batch + 1, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,12 +200,27 @@ class Feeds:
         rows = await self._connection.fetch(_PAGE, today, vavo, organisation_id, after, size)
         return [_change_of(row) for row in rows]
 
-    async def after_batch(
-        self, batch: int, receivers: Collection[int], size: int, today: date, *, vavo: bool
-    ) -> list[Delivery]:
-        """Return what newer batches hold for these receivers, oldest batch first."""
-        rows = await self._connection.fetch(_OF_BATCHES, today, vavo, batch, list(receivers), size)
-        return [Delivery(row[COLUMN_COUNT], row[COLUMN_COUNT + 2], _change_of(row)) for row in rows]
+    async def after(
+        self, place: Place, receivers: Collection[int], size: int, today: date, *, vavo: bool
+    ) -> tuple[list[Delivery], Place]:
+        """Return up to `size` entries of these receivers behind a place, and the place where they end.
+
+        Oldest batch first; fewer than `size` are all that there are.
+        """
+        rows = await self._connection.fetch(
+            _AFTER, today, vavo, place.batch, place.organisation_id, place.number, list(receivers), size
+        )
+        deliveries = [Delivery(row[COLUMN_COUNT], _change_of(row)) for row in rows]
+        if not rows:
+            return deliveries, place
+        organisation_id, number, batch = rows[-1][COLUMN_COUNT : COLUMN_COUNT + 3]
+        whole = len(rows) < size
+        return deliveries, Place.behind(batch) if whole else Place(batch, organisation_id, number)
+
+    async def last_numbers(self, receivers: Collection[int]) -> dict[int, int]:
+        """Return the last number of each of these receivers that has a feed."""
+        rows = await self._connection.fetch(_LAST_NUMBERS, list(receivers))
+        return {row["organisation_id"]: row["last_number"] for row in rows}
 
     async def expire(self, before: datetime) -> int:
         """Remove a bite of the entries of one feed that are older; return how many."""

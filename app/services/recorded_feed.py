@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from app.domain.errors import UnavailableError
-from app.domain.record import Activity, Processing
+from app.domain.record import Activity
 from app.feed.reader import FeedReader
 from app.feed.subscription import FeedSubscription
 from app.persistence.unit_of_work import reading
@@ -15,12 +14,13 @@ from app.services.processing_log import ProcessingLog
 from app.telemetry import log
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import Callable
     from datetime import datetime
 
     from app.domain.access import Principal
-    from app.domain.feed import StatusChange, StatusChangePage
-    from app.domain.record import ProcessingRecord
+    from app.domain.feed import StatusChangePage
+    from app.domain.record import Processing
+    from app.feed.subscription import Changes
     from app.feed.tail import Tail
     from app.persistence.database import Database
 
@@ -44,41 +44,33 @@ class RecordedFeedReader(FeedReader):
 
 
 class _Delivery:
-    """What one subscription has delivered since it was last put on record."""
+    """What one subscription has delivered, and up to which number that is on record."""
 
-    __slots__ = ("first", "last", "processing")
+    __slots__ = ("changes", "processing", "recorded")
 
-    def __init__(self, processing: Processing) -> None:
+    def __init__(self, changes: Changes, processing: Processing) -> None:
+        self.changes = changes
         self.processing = processing
-        self.first = 0
-        self.last = 0
-
-    def add(self, number: int) -> None:
-        if not self.first:
-            self.first = number
-        self.last = number
+        self.recorded = changes.last_number
 
 
 class DeliveryLog:
-    """Collects what open subscriptions deliver, and puts it on record each second."""
+    """Looks each second what open subscriptions have delivered, and puts it on record."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._log = ProcessingLog(database, clock)
-        self._open: set[_Delivery] = set()
+        self._open: dict[Changes, _Delivery] = {}
         self._ended: list[_Delivery] = []
 
-    def begin(self, principal: Principal) -> _Delivery:
-        """Return where a subscription notes its numbers."""
-        delivery = _Delivery(self._log.begin(principal, Activity.DELIVER_STATUS_CHANGES))
-        self._open.add(delivery)
-        return delivery
+    def begin(self, changes: Changes) -> None:
+        """Take notice of a subscription."""
+        processing = self._log.begin(changes.principal, Activity.DELIVER_STATUS_CHANGES)
+        self._open[changes] = _Delivery(changes, processing)
 
-    def end(self, delivery: _Delivery) -> None:
+    def end(self, changes: Changes) -> None:
         """Let a subscription go; what it delivered is still put on record."""
-        self._open.discard(delivery)
-        if delivery.first:
-            self._ended.append(delivery)
+        self._ended.append(self._open.pop(changes))
 
     async def run(self) -> None:
         """Put deliveries on record for as long as the process lives."""
@@ -98,38 +90,35 @@ class DeliveryLog:
     async def flush(self) -> None:
         """Write a row for each subscription that has delivered something since the last time."""
         ended, self._ended = self._ended, []
-        taken: list[tuple[_Delivery, ProcessingRecord]] = []
-        for delivery in [*ended, *(one for one in self._open if one.first)]:
-            taken.append((delivery, self._log.delivered(delivery.processing, delivery.first, delivery.last)))
-            delivery.first = 0
-        if not taken:
+        due = [
+            (delivery, delivery.changes.last_number)
+            for delivery in (*ended, *self._open.values())
+            if delivery.changes.last_number > delivery.recorded
+        ]
+        if not due:
             return
+        records = [self._log.delivered(one.processing, one.recorded + 1, last) for one, last in due]
         try:
             async with reading(self._database) as unit:
-                await unit.records.add_processing([record for _, record in taken])
+                await unit.records.add_processing(records)
         except BaseException:
-            for delivery, record in taken:
-                if record.numbers is not None:
-                    delivery.first = record.numbers[0]
-                if delivery not in self._open:
-                    self._ended.append(delivery)
+            self._ended += ended
             raise
+        for delivery, last in due:
+            delivery.recorded = last
 
 
 class RecordedSubscription(FeedSubscription):
-    """Notes the number of each change that it hands over."""
+    """Puts the numbers of what it delivers on record."""
 
     def __init__(self, reader: FeedReader, tail: Tail, log_: DeliveryLog) -> None:
         super().__init__(reader, tail)
         self._deliveries = log_
 
-    async def changes(self, principal: Principal, after: int | None) -> AsyncGenerator[StatusChange, None]:
-        """Yield what the subscription yields."""
-        delivery = self._deliveries.begin(principal)
-        try:
-            async with aclosing(super().changes(principal, after)) as changes:
-                async for change in changes:
-                    delivery.add(change.number)
-                    yield change
-        finally:
-            self._deliveries.end(delivery)
+    def began(self, changes: Changes) -> None:
+        """Begin to look after it."""
+        self._deliveries.begin(changes)
+
+    def ended(self, changes: Changes) -> None:
+        """Let it go."""
+        self._deliveries.end(changes)

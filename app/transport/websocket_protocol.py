@@ -2,7 +2,8 @@
 
 uvicorn's own ping drops nobody who stopped reading: `transport.close()` waits for buffers that never empty.
 So the application gets a way to cut the connection, buffers are small, and frames are never compressed
-(memory, bombs).
+(memory, bombs). And it gets a way to write frames that it has made itself, since one that goes to a thousand
+connections is best made once.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from app.transport.client_certificate import CERTIFICATE, shown_on
-from app.transport.graphql_endpoint.websocket import ABORT
+from app.transport.graphql_endpoint.parts import LINE
 
 if TYPE_CHECKING:
     import asyncio
@@ -28,7 +29,9 @@ _QUIET.setLevel(logging.WARNING)
 
 
 class HubProtocol(WebSocketsSansIOProtocol):
-    """One websocket connection of uvicorn, which the application can cut."""
+    """One websocket connection of uvicorn; the application finds it in its scope, as a `Line`."""
+
+    late = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection with a small write buffer: what is behind is better kept in the feed."""
@@ -38,30 +41,38 @@ class HubProtocol(WebSocketsSansIOProtocol):
         self.conn.available_extensions = []
 
     def handle_connect(self, event: Request) -> None:
-        """Start the application, with the way to cut the connection and its certificate in the scope."""
+        """Start the application, with this connection and its certificate in the scope."""
         super().handle_connect(event)
         if hasattr(self, "scope"):
             extensions = cast("dict[str, object]", self.scope["extensions"])
-            extensions[ABORT] = self._abort
+            extensions[LINE] = self
             if (certificate := shown_on(self.transport)) is not None:
                 cast("dict[str, object]", self.scope)[CERTIFICATE] = certificate
+
+    def write(self, frame: bytes) -> bool:
+        """Write a whole frame, unless the peer is behind or the connection about to end."""
+        if not self.writable.is_set() or self.close_sent or self.transport.is_closing():
+            return False
+        self.transport.write(frame)
+        return True
 
     def keepalive_timeout(self) -> None:
         """Cut a peer that did not answer uvicorn's ping: it would not take a close frame either."""
         super().keepalive_timeout()
-        self._abort()
+        self.abort()
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
         """Let a peer that does not answer the close frame be cut, not waited for."""
         super().on_task_complete(task)
         if self.close_timer is not None:
             self.close_timer.cancel()
-            self.close_timer = self.loop.call_later(self.close_timeout, self._abort)
+            self.close_timer = self.loop.call_later(self.close_timeout, self.abort)
 
     def shutdown(self) -> None:
         """Say 1012 at the end of the server; who does not take it is cut."""
         super().shutdown()
-        self.loop.call_later(_SHUTDOWN_SECONDS, self._abort)
+        self.loop.call_later(_SHUTDOWN_SECONDS, self.abort)
 
-    def _abort(self) -> None:
+    def abort(self) -> None:
+        """Cut the connection without a word."""
         self.transport.abort()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 import orjson
 from graphql import ExecutionResult, OperationType
@@ -23,7 +24,6 @@ from graphql_schema.errors import (
 from graphql_schema.execution.context import HubExecutionContext, Resolved
 from graphql_schema.execution.documents import Documents, Prepared
 from graphql_schema.execution.plans import EventPlan, Plan
-from graphql_schema.execution.sharing import Shared
 from graphql_schema.execution.variables import variable_errors
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import strawberry
     from graphql import GraphQLFormattedError
     from graphql.execution import MiddlewareManager
+
+    from app.feed.outlet import Outlet
 
 
 # Strawberry's is quicker than graphql-core's for plain values.
@@ -47,6 +49,15 @@ class Event:
     number: int | None
 
 
+@runtime_checkable
+class _Live(Protocol):
+    """A resolver's stream of which events may leave without being asked for."""
+
+    def leave_by(self, outlet: Outlet[object]) -> None:
+        """Let events leave by an outlet; to be said before the first."""
+        ...
+
+
 class Operations:
     """Executes queries and mutations and subscribes, for one schema."""
 
@@ -57,7 +68,6 @@ class Operations:
         self._introspection = introspection
         self._max_cost = max_cost
         self._documents = Documents(self._schema, introspection=introspection)
-        self._payloads: Shared[EventPlan, bytes] = Shared()
 
     def prepare(self, text: str, operation_name: str | None) -> Prepared:
         """Return the document, ready to run; raise RequestFailedError when it may not."""
@@ -97,10 +107,15 @@ class Operations:
         return await _answer(executor)
 
     async def subscribe(
-        self, prepared: Prepared, variables: dict[str, object] | None, context: object
+        self,
+        prepared: Prepared,
+        variables: dict[str, object] | None,
+        context: object,
+        outlet: Outlet[Event] | None = None,
     ) -> AsyncGenerator[Event, None]:
         """Yield an event for each change. Raise RequestFailedError when it is refused, or fails midway.
 
+        With an outlet, events leave by it as long as it takes them, where the document can be compiled.
         Closing this generator closes the resolver's.
         """
         executor = self._build(prepared, variables, context)
@@ -112,24 +127,25 @@ class Operations:
                 raise RequestFailedError(format_execution_errors(source.errors or ()))  # noqa: TRY301
             stream = cast("AsyncGenerator[object, None]", source)
             plan = None if prepared.plan is None else prepared.plan.choose(variables or {})
+            if isinstance(plan, EventPlan) and outlet is not None and isinstance(stream, _Live):
+                stream.leave_by(outlet.through(plan, partial(_event, plan)))
             async with aclosing(stream):
                 async for change in stream:
-                    payload = self._rendered(plan, change) or await _answer(
-                        cast("HubExecutionContext", executor.build_per_event_executor(change))
+                    yield self._planned(plan, change) or _numbered(
+                        change,
+                        await _answer(cast("HubExecutionContext", executor.build_per_event_executor(change))),
                     )
-                    number = getattr(change, "number", None)
-                    yield Event(payload, number if isinstance(number, int) else None)
         except RequestFailedError:
             raise
         except Exception as error:  # noqa: BLE001 - masked and logged
             raise RequestFailedError([format_exception(error)]) from None
 
-    def _rendered(self, plan: object, change: object) -> bytes | None:
-        """Return the payload of an event, made once for all who ask for the same of the same change."""
+    @staticmethod
+    def _planned(plan: object, change: object) -> Event | None:
         if not isinstance(plan, EventPlan):
             return None
         try:
-            return self._payloads.get(change, plan, lambda: orjson.dumps({"data": plan.answer(change)}))
+            return _event(plan, change)
         except Exception:  # noqa: BLE001 - graphql-core meets it again, and gives it its place
             return None
 
@@ -151,6 +167,15 @@ class Operations:
             # What only coercion as a whole finds, such as an invalid default of the document.
             raise RequestFailedError(errors or [format_hub_error(BadUserInputError("variables"))])
         return cast("HubExecutionContext", executor)
+
+
+def _event(plan: EventPlan, change: object) -> Event:
+    return _numbered(change, orjson.dumps({"data": plan.answer(change)}))
+
+
+def _numbered(change: object, payload: bytes) -> Event:
+    number = getattr(change, "number", None)
+    return Event(payload, number if isinstance(number, int) else None)
 
 
 async def _answer(executor: HubExecutionContext) -> bytes:

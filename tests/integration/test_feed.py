@@ -22,16 +22,17 @@ from app.domain.codes import Status
 from app.domain.errors import BadUserInputError, CursorAheadError, CursorExpiredError, ForbiddenError
 from app.domain.feed import StatusChange
 from app.domain.registration import ChangeKind
+from app.feed.audience import Audience, Listener
 from app.feed.dispatcher import _LowMark
 from app.feed.doorbell import Bell, Doorbell
+from app.feed.outlet import Outlet
 from app.feed.reader import FeedReader
 from app.feed.subscription import FeedSubscription
-from app.feed.tail import Mailbox
 from app.persistence.feeds import _NUMBER
 from app.persistence.listening import PostgresBackend
 from app.persistence.numbering import NumberingConnection
 from app.persistence.unit_of_work import reading
-from graphql_schema.execution.operations import Operations
+from graphql_schema.execution.operations import Event, Operations
 from graphql_schema.schema import schema
 from tests.factories.world import a_message, a_personal_number, a_student
 
@@ -294,7 +295,7 @@ class TestReplay:
                 return await super().changes(*arguments, **options)
 
         own = world.services.subscription
-        subscription = FeedSubscription(Reader(world.hub.database, clock, vavo=False), own._tail)
+        subscription = FeedSubscription(Reader(world.hub.database, clock, vavo=False), own.tail)
         async with aclosing(subscription.changes(world.cambo, 0)) as changes:
             for number in range(1, 101):
                 await world.report(a_message())
@@ -764,30 +765,174 @@ class TestExpiry:
         assert expired.value.earliest == 301
 
 
-class TestMailbox:
-    async def _next(self, mailbox, number, seconds=0.01):
-        change = await mailbox.next(number, seconds)
+class _Line:
+    """A client's connection that takes a number of frames."""
+
+    late = False
+
+    def __init__(self, takes: int = 1000) -> None:
+        self.takes = takes
+        self.frames: list[bytes] = []
+
+    def write(self, frame: bytes) -> bool:
+        if len(self.frames) >= self.takes:
+            return False
+        self.frames.append(frame)
+        return True
+
+
+class TestListener:
+    def _audience(self, *numbers):
+        audience = Audience()
+        for number in numbers:
+            audience.add(StatusChange(number, ChangeKind.HIDDEN, now()))
+        return audience
+
+    def _joins(self, audience, wanted=1, outlet=None):
+        listener = Listener(audience, outlet)
+        listener.wanted = wanted
+        audience.listeners[listener] = None
+        return listener
+
+    async def _next(self, listener):
+        change = await asyncio.wait_for(listener.next(), 1)
         return None if change is None else change.number
 
-    async def test_gives_the_number_that_comes_next_and_sends_to_the_table_otherwise(self):
-        mailbox = Mailbox()
-        for number in (3, 4, 6):
-            mailbox.put(StatusChange(number, ChangeKind.HIDDEN, now()))
-        assert [await self._next(mailbox, number) for number in (4, 5, 6, 7)] == [4, None, 6, None]
+    async def test_gets_the_number_that_comes_next_and_goes_to_the_table_otherwise(self):
+        audience = self._audience(3, 4, 6)
+        assert await self._next(self._joins(audience, 6)) == 6
+        assert await self._next(self._joins(audience, 5)) is None
+        assert await self._next(self._joins(audience, 4)) is None  # a hole: what is before it is forgotten
 
-    async def test_sends_to_the_table_at_once_when_the_tail_does_not_know(self):
-        mailbox = Mailbox()
-        mailbox.poke()
-        assert await self._next(mailbox, 7, 60) is None
-        mailbox.trust()
-        assert mailbox.is_quiet
+    async def test_goes_to_the_table_at_once_when_the_tail_does_not_know(self):
+        audience = self._audience()
+        listener = self._joins(audience, 7)
+        audience.poke_all()
+        assert await self._next(listener) is None
+        listener.trust()
+        (await self._waits(listener)).cancel()
 
-    async def test_wakes_up_for_what_is_handed_in(self):
-        mailbox = Mailbox()
-        waiting = asyncio.create_task(self._next(mailbox, 1, 10))
-        await asyncio.sleep(0)
-        mailbox.put(StatusChange(1, ChangeKind.HIDDEN, now()))
-        assert await asyncio.wait_for(waiting, 1) == 1
+    async def _waits(self, listener):
+        """Let it wait; return what waits."""
+        waiting = asyncio.create_task(self._next(listener))
+        while not listener.is_waiting:
+            assert not waiting.done()
+            await asyncio.sleep(0)
+        return waiting
+
+    async def test_does_not_ask_the_table_again_for_what_that_did_not_have(self):
+        audience = self._audience(1, 2)
+        listener = self._joins(audience, 1)
+        audience.forget()
+        audience._recent.clear()  # as a second later
+        assert await self._next(listener) is None
+        listener.trust()  # a database that was set back
+        waiting = await self._waits(listener)
+        audience.add(StatusChange(3, ChangeKind.HIDDEN, now()))
+        listener.serve(0)
+        assert await waiting is None
+
+    async def test_is_served_by_its_outlet_while_it_waits_and_only_then(self):
+        audience, line = self._audience(), _Line()
+        listener = self._joins(audience, 1, Outlet(line, "key", lambda change: b"%d" % change.number))
+        audience.add(StatusChange(1, ChangeKind.HIDDEN, now()))
+        listener.serve(0)
+        assert line.frames == []
+        assert await self._next(listener) == 1
+        waiting = await self._waits(listener)
+        for number in (2, 3):
+            audience.add(StatusChange(number, ChangeKind.HIDDEN, now()))
+        listener.serve(0)
+        assert (line.frames, listener.wanted, waiting.done()) == ([b"2", b"3"], 4, False)
+        waiting.cancel()
+
+    async def test_wakes_up_where_its_outlet_takes_no_more(self):
+        for line, make in (
+            (_Line(takes=1), lambda change: b"%d" % change.number),
+            (_Line(), lambda change: b"1" if change.number == 1 else None),
+            (_Line(), lambda change: b"%d" % (1 // (2 - change.number))),
+        ):
+            audience = self._audience()
+            listener = self._joins(audience, 1, Outlet(line, "key", make))
+            waiting = await self._waits(listener)
+            for number in (1, 2):
+                audience.add(StatusChange(number, ChangeKind.HIDDEN, now()))
+            listener.serve(0)
+            assert line.frames == [b"1"]
+            assert await asyncio.wait_for(waiting, 1) == 2
+
+    async def test_gets_nothing_by_its_outlet_that_is_no_longer_fresh(self):
+        audience, line = self._audience(), _Line()
+        listener = self._joins(audience, 1, Outlet(line, "key", lambda _: b"stale"))
+        waiting = await self._waits(listener)
+        audience.add(StatusChange(1, ChangeKind.HIDDEN, now()))
+        listener.serve(earliest=asyncio.get_running_loop().time() + 1)
+        assert (line.frames, listener.wanted) == ([], 1)
+        await asyncio.wait_for(waiting, 1)
+
+    async def test_shares_bytes_with_those_who_ask_alike(self):
+        audience, made = self._audience(), []
+
+        def make(change):
+            made.append(change.number)
+            return b"frame"
+
+        lines = [_Line() for _ in range(6)]
+        for line, key in zip(lines, "aabbbb", strict=True):
+            self._joins(audience, 1, Outlet(line, key, make))
+        waiting = [await self._waits(one) for one in audience.listeners]
+        audience.add(StatusChange(1, ChangeKind.HIDDEN, now()))
+        for listener in audience.listeners:
+            listener.serve(0)
+        assert made == [1, 1]
+        assert all(line.frames[0] is lines[0].frames[0] for line in lines[:2])
+        assert [line.frames for line in lines] == [[b"frame"]] * 6
+        for task in waiting:
+            task.cancel()
+
+
+class TestOutlet:
+    async def test_gets_what_the_subscription_would_yield_and_it_is_on_record(self, world):
+        operations, line = Operations(schema), _Line(takes=3)
+        prepared = operations.prepare(
+            "subscription ($after: Int) { statusChanged(after: $after)"
+            " { number kind reference status registration { applicationId institution { name } } } }",
+            None,
+        )
+        number = a_personal_number()
+        await world.follow(number, "S-1")
+
+        def subscribed(after, *outlet):
+            context = world.hub.context(world.os)
+            return aclosing(operations.subscribe(prepared, {"after": after}, context, *outlet))
+
+        outlet: Outlet[Event] = Outlet(line, "1", lambda event: event.payload)
+        async with subscribed(None, outlet) as pushed, subscribed(0) as pulled:
+            waiting = asyncio.create_task(anext(pushed))
+            (audience,) = await self._audience_of(world, 1)
+            while not all(listener.is_waiting for listener in audience.listeners):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            for message in steps(4, personal_number=number):
+                await world.report(message)
+                await world.settled()
+            beyond = await asyncio.wait_for(waiting, 10)
+            expected = [(await asyncio.wait_for(anext(pulled), 10)).payload for _ in range(4)]
+        assert [*line.frames, beyond.payload] == expected
+        await world.services.subscription._deliveries.flush()
+        async with world.hub.database.connection() as connection:
+            ranges = await connection.fetch(
+                "select first_number, last_number from processing_record where first_number is not null"
+            )
+        spans = [set(range(one["first_number"], one["last_number"] + 1)) for one in ranges]
+        assert sorted(number for span in spans for number in span) == [1, 1, 2, 2, 3, 3, 4, 4]
+
+    async def _audience_of(self, world, count):
+        async with asyncio.timeout(10):
+            while True:
+                audiences = list(world.services.subscription.tail._audiences.values())
+                if len(audiences) == count:
+                    return audiences
+                await asyncio.sleep(0.01)
 
 
 class TestMemory:
@@ -798,12 +943,12 @@ class TestMemory:
             for _ in range(5):
                 await world.report(*(a_message() for _ in range(1000)))
             await world.settled(30)
-            (mailboxes,) = world.services.subscription._tail._mailboxes.values()
-            assert [len(mailbox._changes) <= 256 for mailbox in mailboxes] == [True]
+            (audience,) = world.services.subscription.tail._audiences.values()
+            assert len(audience._recent) <= 1024
             heard = [first, *[await asyncio.wait_for(anext(changes), 10) for _ in range(5000)]]
         assert numbers(heard) == list(range(1, 5002))
         assert len({change.application_id for change in heard}) == 5001
-        assert world.services.subscription._tail._mailboxes == {}
+        assert world.services.subscription.tail._audiences == {}
 
     async def test_of_a_subscription_does_not_grow_with_its_events(self, world):
         """graphql-core 3.3.2 kept the selections of every event for as long as the subscription lived."""

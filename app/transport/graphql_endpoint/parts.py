@@ -22,6 +22,21 @@ if TYPE_CHECKING:
 
 
 CLIENT = "koppelpunt.client_id"  # in the scope, for the access log
+LINE = "koppelpunt.line"  # in the scope's extensions: the `SocketLine`, where the server has one
+
+
+class SocketLine(Protocol):
+    """What the server lets one do with a connection beside ASGI."""
+
+    late: bool
+
+    def write(self, frame: bytes) -> bool:
+        """Write at once, or return False: the client is behind, or the connection ends."""
+        ...
+
+    def abort(self) -> None:
+        """Cut the connection without a word."""
+        ...
 
 
 class Authenticator(Protocol):

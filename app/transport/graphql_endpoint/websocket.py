@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import TYPE_CHECKING, TypeVarTuple
 
 import orjson
@@ -24,8 +25,9 @@ from app.domain.errors import (
     UnavailableError,
 )
 from app.domain.rates import RateKind
+from app.feed.outlet import Outlet
 from app.transport.graphql_endpoint.connections import FULL, Close
-from app.transport.graphql_endpoint.parts import CLIENT, GraphQLRequest
+from app.transport.graphql_endpoint.parts import CLIENT, LINE, GraphQLRequest
 from app.transport.guard import MalformedError, OversizedError, read_object
 from graphql_schema.errors import RequestFailedError, format_exception, format_hub_error
 
@@ -36,12 +38,12 @@ if TYPE_CHECKING:
     from starlette.websockets import WebSocket
 
     from app.domain.access import Principal
-    from app.transport.graphql_endpoint.parts import Edge
+    from app.transport.graphql_endpoint.parts import Edge, SocketLine
+    from graphql_schema.execution.operations import Event
 
 _Arguments = TypeVarTuple("_Arguments")
 
 SUBPROTOCOL = "graphql-transport-ws"
-ABORT = "koppelpunt.abort"  # in the scope's extensions, see app/transport/websocket_protocol.py
 _GONE = Close(None)
 _STALLED = Close(None, "reads nothing")
 _MALFORMED = Close(4400, "Malformed message")
@@ -72,6 +74,7 @@ class WebSocketConnection:
         self._edge = edge
         self._limits = edge.limits
         self._websocket = websocket
+        self._line: SocketLine | None = websocket.scope.get("extensions", {}).get(LINE)
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[Close] = self._loop.create_future()
         self._subscriptions: dict[str, asyncio.Task[None]] = {}
@@ -273,10 +276,11 @@ class WebSocketConnection:
             cost = self._edge.operations.price(prepared, request.variables)
             self._edge.spend(principal, RateKind.COST, cost)
             context = self._edge.make_context(principal)
-            events = self._edge.operations.subscribe(prepared, request.variables, context)
+            outlet = None if self._line is None else Outlet(self._line, head, partial(_frame, head))
+            events = self._edge.operations.subscribe(prepared, request.variables, context, outlet)
             async with aclosing(events):
                 async for event in events:
-                    await self._send(head + event.payload + b"}")
+                    await self._send(_next(head, event))
         except RequestFailedError as failure:
             errors = failure.errors
         except (BadUserInputError, OperationNotAllowedError, RateLimitedError, UnavailableError) as error:
@@ -342,9 +346,23 @@ class WebSocketConnection:
                 async with asyncio.timeout(self._limits.close_seconds):
                     await self._websocket.close(close.code, close.reason)
                     return
-        abort = self._websocket.scope.get("extensions", {}).get(ABORT)
-        if abort is not None:
-            abort()
+        if self._line is not None:
+            self._line.abort()
+
+
+def _next(head: bytes, event: Event) -> bytes:
+    return head + event.payload + b"}"
+
+
+def _frame(head: bytes, event: Event) -> bytes:
+    """Return a whole text frame, from a server not masked (RFC 6455, 5.2)."""
+    text = _next(head, event)
+    size = len(text)
+    if size < 126:  # noqa: PLR2004 - the protocol's
+        return bytes((0x81, size)) + text
+    if size < 65_536:  # noqa: PLR2004 - likewise
+        return b"\x81\x7e" + size.to_bytes(2, "big") + text
+    return b"\x81\x7f" + size.to_bytes(8, "big") + text
 
 
 def _message(kind: str, payload: object = None, operation_id: str | None = None) -> bytes:
