@@ -134,7 +134,10 @@ def _check_port(settings: Settings) -> None:
 
 @asynccontextmanager
 async def _hub(settings: Settings) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run the hub as a process of its own, in a session of its own: Ctrl-C is for the demo, which ends it."""
+    """Run the hub as a process of its own, in a session of its own: Ctrl-C is for the demo, which ends it.
+
+    A demo that is killed takes the hub with it: that ends when nobody holds its standard input any more.
+    """
     environment = os.environ | {
         "KOPPELPUNT_DEMO": "true",
         "KOPPELPUNT_INTROSPECTION": "true",
@@ -144,8 +147,8 @@ async def _hub(settings: Settings) -> AsyncIterator[asyncio.subprocess.Process]:
     log = os.open(settings.data_dir / _LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "app.cli", "serve", "--no-migrate",
-            stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True,
+            sys.executable, "-m", "app.cli", "serve", "--no-migrate", "--until-input-ends",
+            stdin=asyncio.subprocess.PIPE, stdout=log, stderr=log, env=environment, start_new_session=True,
         )  # fmt: skip
     finally:
         os.close(log)

@@ -6,14 +6,17 @@ import os
 import signal
 import ssl
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 
 from app.bootstrap import load_keys
 from app.cli.database import open_database
 from app.cli.running import fail, run
+from app.cli.supervisor import Supervisor, WorkerConfig, end_with_input
 from app.settings import Settings, SettingsError, load_settings
 from app.telemetry import configure_logging
 
@@ -22,9 +25,6 @@ if TYPE_CHECKING:
 
 _STOP_SECONDS = 15
 _FRAME_BYTES = 65_536
-# A worker that does not answer for so long is killed and replaced. It has to cover the start on a busy
-# machine too: with uvicorn's 5 s, workers that took longer were killed one after the other, for ever.
-_WORKER_SECONDS = 30
 
 
 def serve(  # noqa: PLR0917 - Typer passes them by name
@@ -39,6 +39,7 @@ def serve(  # noqa: PLR0917 - Typer passes them by name
         str | None, typer.Option(help="Authorities (PEM) of the certificates that clients may show.")
     ] = None,
     no_migrate: Annotated[bool, typer.Option("--no-migrate", help="Leave the database as it is.")] = False,
+    until_input_ends: Annotated[bool, typer.Option("--until-input-ends", hidden=True)] = False,
 ) -> None:
     """Migrate, then run the hub.
 
@@ -51,6 +52,8 @@ def serve(  # noqa: PLR0917 - Typer passes them by name
         "KOPPELPUNT_SSL_KEYFILE": ssl_keyfile,
         "KOPPELPUNT_SSL_CA_CERTS": ssl_ca_certs,
     }
+    if until_input_ends:
+        end_with_input()
     serve_with(told, workers=workers, migrates=not no_migrate)
 
 
@@ -65,7 +68,16 @@ def serve_with(environment: Mapping[str, object], *, workers: int = 1, migrates:
         fail(str(error))
     # uvicorn ends in order and then raises the signal again; who asked for the end is told that all is well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    uvicorn.run("app.main:app", factory=True, workers=workers, **server_options(settings))
+    config = WorkerConfig("app.main:app", factory=True, workers=workers, **server_options(settings))
+    if workers > 1:
+        Supervisor(config, [config.bind_socket()]).run()
+        return
+    config.load_app()
+    server = uvicorn.Server(config)
+    with suppress(KeyboardInterrupt):  # which uvicorn raises again once it has ended in order
+        server.run()
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
 
 
 def server_options(settings: Settings) -> dict[str, Any]:
@@ -89,7 +101,6 @@ def server_options(settings: Settings) -> dict[str, Any]:
         # Who shows no certificate may still look at keys and health; bound tokens see to the rest.
         "ssl_cert_reqs": ssl.CERT_NONE if settings.ssl_ca_certs is None else ssl.CERT_OPTIONAL,
         "timeout_graceful_shutdown": _STOP_SECONDS,
-        "timeout_worker_healthcheck": _WORKER_SECONDS,
     }
 
 

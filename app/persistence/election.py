@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
     import asyncpg
 
+    from app.persistence.advisory_locks import AdvisoryLock
     from app.persistence.database import Database
-
-DISPATCHER = 0x6B6F707001
-HOUSEKEEPER = 0x6B6F707003
 
 
 class Candidacy:
     """A connection that stands for one task."""
 
-    def __init__(self, connection: asyncpg.Connection[asyncpg.Record], key: int) -> None:
+    def __init__(self, connection: asyncpg.Connection[asyncpg.Record], key: AdvisoryLock) -> None:
         self.connection = connection
         self._key = key
 
     @classmethod
     @asynccontextmanager
-    async def standing(cls, database: Database, key: int, task: str, *, limit: str) -> AsyncIterator[Self]:
+    async def standing(
+        cls, database: Database, key: AdvisoryLock, task: str, *, limit: str
+    ) -> AsyncIterator[Self]:
         """Connect, outside the pool; who says nothing for `limit` ("3s") loses connection and lock."""
         connection = await database.dedicated(
             # With the process, so that an operator who sees the lock finds its holder.

@@ -10,7 +10,8 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Self
 
-from app.persistence.election import DISPATCHER, Candidacy
+from app.persistence.advisory_locks import AdvisoryLock
+from app.persistence.election import Candidacy
 from app.persistence.feeds import PendingEvents
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from app.persistence.database import Database
 
-_NUMBERING = 0x6B6F707002
 _LIMIT = "3s"
 
 
@@ -34,12 +34,14 @@ class NumberingConnection:
     @asynccontextmanager
     async def open(cls, database: Database) -> AsyncIterator[Self]:
         """Connect; the lock goes with the connection, whatever ends it."""
-        async with Candidacy.standing(database, DISPATCHER, "dispatcher", limit=_LIMIT) as candidacy:
+        async with Candidacy.standing(
+            database, AdvisoryLock.DISPATCHER, "dispatcher", limit=_LIMIT
+        ) as candidacy:
             yield cls(candidacy)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PendingEvents]:
         """Open a transaction in which nobody else can number."""
         async with self._connection.transaction():
-            await self._connection.execute("select pg_advisory_xact_lock($1)", _NUMBERING)
+            await self._connection.execute("select pg_advisory_xact_lock($1)", AdvisoryLock.NUMBERING)
             yield self.pending

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from app.domain.access import Role
 from app.domain.client import Organisation
 from app.domain.oversight import DeliveryState, ReceiverOverview
-from app.persistence.election import DISPATCHER
+from app.persistence.advisory_locks import AdvisoryLock
 
 if TYPE_CHECKING:
     import asyncpg
@@ -65,9 +65,8 @@ class Oversight:
 
     async def delivery_state(self) -> DeliveryState:
         """Return where changes wait; pending events are counted up to 10,000."""
-        row = await self._connection.fetchrow(
-            _STATE, PENDING_AT_MOST, DISPATCHER >> 32, DISPATCHER & 0xFFFFFFFF
-        )
+        key = AdvisoryLock.DISPATCHER
+        row = await self._connection.fetchrow(_STATE, PENDING_AT_MOST, key >> 32, key & 0xFFFFFFFF)
         if row is None:
             return DeliveryState(0, None, 0, None, dispatching=False)
         return DeliveryState(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from app.domain.statistics import STATUS_WEIGHT, Cell
+from app.persistence.advisory_locks import AdvisoryLock
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -15,7 +16,6 @@ _WEIGHT = " ".join(f"when '{status}' then {weight}" for status, weight in STATUS
 _LIVE = ", ".join(f"'{status}'" for status in STATUS_WEIGHT)
 
 _LOCK = "select pg_advisory_xact_lock($1)"
-_KEY = 0x6B6F707003
 _LATEST = "select id, as_of from statistics_snapshot order by id desc limit 1"
 _MAKE = f"""
 with snapshot as (insert into statistics_snapshot (as_of) values ($1) returning id),
@@ -63,7 +63,7 @@ class Statistics:
 
     async def lock(self) -> None:
         """Let nobody else make a snapshot until this transaction ends."""
-        await self._connection.execute(_LOCK, _KEY)
+        await self._connection.execute(_LOCK, AdvisoryLock.STATISTICS)
 
     async def latest(self) -> tuple[int, datetime] | None:
         """Return key and time of the newest snapshot."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from app.domain.errors import UnavailableError
+from app.persistence.advisory_locks import AdvisoryLock
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from app.domain.personal_number import KeyChain, Pseudonym
 
-_WRITERS = 0x6B6F7070_656C0001  # any number that nobody else locks
 _FIRST_VERSION = 1
 
 _INSERT = """
@@ -79,7 +79,7 @@ class Students:
         missing = [pseudonym for pseudonym in pseudonyms if pseudonym[0] not in found]
         if not missing:
             return found
-        await self._connection.execute(_SHARE, _WRITERS)
+        await self._connection.execute(_SHARE, AdvisoryLock.PSEUDONYM_WRITERS)
         version = await PseudonymKeys(self._connection).version_for(keys)
         if any(len(pseudonym) < version for pseudonym in missing):
             raise StaleKeysError  # they were computed just before the file was read again
@@ -117,7 +117,7 @@ class PseudonymKeys:
 
     async def switch(self, keys: KeyChain) -> None:
         """Let all who write use the newest key; waits for those who are about to commit an older one."""
-        await self._connection.execute(_EXCLUDE, _WRITERS)
+        await self._connection.execute(_EXCLUDE, AdvisoryLock.PSEUDONYM_WRITERS)
         version = await self.version_for(keys)
         for later in range(version + 1, keys.version + 1):
             await self._connection.execute(_SWITCH, later, keys.fingerprint(later))

@@ -9,8 +9,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from app.domain.errors import UnavailableError
+from app.persistence.advisory_locks import AdvisoryLock
 from app.persistence.database import UNAVAILABLE
-from app.persistence.election import HOUSEKEEPER, Candidacy
+from app.persistence.election import Candidacy
+from app.persistence.retry import CONTENTION
 from app.telemetry import HOUSEKEEPING_JOBS, HOUSEKEEPING_LEADS, log
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class Housekeeping:
         while True:
             try:
                 async with Candidacy.standing(
-                    self._database, HOUSEKEEPER, "housekeeper", limit=_LIMIT
+                    self._database, AdvisoryLock.HOUSEKEEPER, "housekeeper", limit=_LIMIT
                 ) as candidacy:
                     while not await candidacy.try_to_lead():  # noqa: ASYNC110 - the lock rings no bell
                         await asyncio.sleep(_TRY_TO_LEAD_SECONDS)
@@ -89,7 +91,7 @@ class Housekeeping:
             pause = job.every
             try:
                 await job.work()
-            except UnavailableError:
+            except (UnavailableError, *CONTENTION):
                 pause = min(pause, _AGAIN_SOON)
                 HOUSEKEEPING_JOBS.labels(job.name, "unavailable").inc()
             except Exception:

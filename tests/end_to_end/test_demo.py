@@ -92,6 +92,14 @@ class TestDemo:
             assert status == 0
             assert left_behind(tmp_path) == []
 
+    async def test_takes_its_hub_along_when_it_is_killed(self, tmp_path, port):
+        process = await start(tmp_path, port)
+        await changes(process, 1)
+        assert await stopped(process, signal.SIGKILL) == -signal.SIGKILL
+        async with asyncio.timeout(_STOP_SECONDS):
+            while left_behind(tmp_path):  # noqa: ASYNC110 - processes that are not ours
+                await asyncio.sleep(0.1)
+
     async def answers_the_page(self, url: str) -> None:
         async with httpx.AsyncClient(base_url=url) as http:
             answer = await http.get("/demo/session")

@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from app.domain.errors import UnavailableError
-from app.persistence.election import HOUSEKEEPER, Candidacy
+from app.persistence.advisory_locks import AdvisoryLock
+from app.persistence.election import Candidacy
 from app.services.housekeeping import Housekeeping, Job
 
 OFTEN = timedelta(milliseconds=5)
@@ -61,7 +62,7 @@ async def dismiss(database):
             " join pg_database d on d.oid = l.database and d.datname = current_database()"
             " where l.locktype = 'advisory' and l.granted"
             " and ((l.classid::bigint << 32) | l.objid::bigint) = $1",
-            HOUSEKEEPER,
+            AdvisoryLock.HOUSEKEEPER,
         )
 
 
@@ -107,6 +108,11 @@ class TestHousekeeping:
         async with at_work(database, Job("bad", OFTEN, asyncio.Event().wait), work.job("good")):
             await work.times("good", 10)
 
+    async def test_freezes_the_daily_figures_beside_other_jobs(self, world):
+        async with asyncio.timeout(20):
+            while not await world.count("statistics_snapshot"):  # noqa: ASYNC110 - a table
+                await asyncio.sleep(0.05)
+
     async def test_does_a_job_by_name_for_who_asks(self, world):
         assert await world.hub.housekeeping.now("feed-expiry") == 0
 
@@ -114,8 +120,8 @@ class TestHousekeeping:
 class TestCandidacy:
     async def test_is_over_when_its_process_hangs(self, database):
         async with (
-            Candidacy.standing(database, 1, "test", limit="300ms") as hanging,
-            Candidacy.standing(database, 1, "test", limit="10s") as other,
+            Candidacy.standing(database, AdvisoryLock.HOUSEKEEPER, "test", limit="300ms") as hanging,
+            Candidacy.standing(database, AdvisoryLock.HOUSEKEEPER, "test", limit="10s") as other,
         ):
             assert await hanging.try_to_lead()
             async with asyncio.timeout(10):

@@ -1,0 +1,132 @@
+"""uvicorn's supervisor of workers, who waits for none of them.
+
+uvicorn's own asks one worker after the other and waits for each answer: while one hangs, the death of another
+goes unseen. And when it is killed itself, its workers serve on and keep the port from who is started next.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING
+
+from uvicorn.config import STARTUP_FAILURE, Config
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
+
+from app.telemetry import log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from socket import socket
+
+# Until its first answer a worker starts, which takes long on a busy machine: with uvicorn's 5 s, workers that
+# took longer were killed one after the other, for ever.
+_START_SECONDS = 60.0
+_ANSWER_SECONDS = 15.0
+_LONGEST_LOOK_SECONDS = 1.0
+
+
+class Supervisor(Multiprocess):
+    """Replaces within a second a worker that has died, and one that hangs when it has hung too long."""
+
+    def __init__(
+        self,
+        config: Config,
+        sockets: list[socket],
+        *,
+        answer_seconds: float = _ANSWER_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(config, sockets)
+        self._answer_seconds = answer_seconds
+        self._monotonic = monotonic
+        self._looked_at = monotonic()
+        self._unanswered: dict[int | None, float] = {}  # seconds, by process id; of those that ever answered
+        self._silent: dict[int | None, float] = {}  # likewise, of those that never did
+
+    def keep_subprocess_alive(self) -> None:
+        """Look at every worker once, without waiting for any."""
+        now = self._monotonic()
+        # A machine that slept, or a supervisor that was stopped, says nothing about the workers.
+        elapsed = min(now - self._looked_at, _LONGEST_LOOK_SECONDS)
+        self._looked_at = now
+        for index, worker in enumerate(self.processes):
+            if self.should_exit.is_set():
+                return
+            if not worker.process.is_alive():
+                log.warning("worker_died", pid=worker.pid)
+            elif self._hangs(worker, elapsed):
+                log.warning("worker_hangs", pid=worker.pid)
+            else:
+                continue
+            self._replace(index, worker)
+
+    def _hangs(self, worker: Process, elapsed: float) -> bool:
+        pid, connection = worker.pid, worker.parent_conn
+        if pid not in self._unanswered and pid not in self._silent:
+            self._silent[pid] = 0.0
+            connection.send(b"ping")
+        try:
+            if connection.poll(0):
+                connection.recv()
+                connection.send(b"ping")
+                self._silent.pop(pid, None)
+                self._unanswered[pid] = 0.0
+        except (OSError, EOFError):
+            return True
+        if pid in self._silent:
+            self._silent[pid] += elapsed
+            return self._silent[pid] > _START_SECONDS
+        self._unanswered[pid] += elapsed
+        return self._unanswered[pid] > self._answer_seconds
+
+    def _replace(self, index: int, worker: Process) -> None:
+        worker.kill()
+        worker.join()
+        self._silent.pop(worker.pid, None)
+        self._unanswered.pop(worker.pid, None)
+        if worker.exitcode == STARTUP_FAILURE:
+            # What keeps one from starting keeps every other.
+            log.error("worker_cannot_start", pid=worker.pid)
+            self.should_exit.set()
+            return
+        self.processes[index] = self._started()
+
+    def _started(self) -> Process:
+        worker = Process(self.config, self.sockets)
+        worker.start()
+        return worker
+
+
+class WorkerConfig(Config):
+    """The configuration of workers that end in order when their supervisor is gone."""
+
+    def load(self) -> None:
+        """Load the application; in a worker, also begin to look whether there is a supervisor."""
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            _when_over(lambda: wait([parent.sentinel]))
+        super().load()
+
+
+def end_with_input() -> None:
+    """End in order when standard input is over: whoever started this process holds the other end."""
+
+    def read() -> None:
+        # Not through sys.stdin, whose lock would be held at the end of the interpreter.
+        while os.read(0, 4096):
+            pass
+
+    _when_over(read)
+
+
+def _when_over(watch: Callable[[], object]) -> None:
+    def work() -> None:
+        watch()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=work, name="end-with-parent", daemon=True).start()
