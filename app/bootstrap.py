@@ -30,6 +30,7 @@ from app.persistence.listening import PostgresBackend
 from app.services.bundle import Services
 from app.services.catalogue import CatalogueService
 from app.services.clients import ClientService
+from app.services.deliveries import DeliveryService
 from app.services.feed_expiry import FeedExpiry
 from app.services.following import FollowingService
 from app.services.housekeeping import Housekeeping, Job
@@ -170,6 +171,7 @@ class Hub:
             clients = ClientService(database)
             statistics = StatisticsService(database, clock, threshold=settings.statistics_threshold)
             catalogue = CatalogueService(database)
+            deliveries_of_senders = DeliveryService(database, clock)
             oversight = OversightService(database, clock)
             quotas = Quotas(settings.follows_per_day, settings.failed_numbers_per_hour)
             rates = Rates(database, _rates(settings))
@@ -180,6 +182,7 @@ class Hub:
             services = Services(
                 catalogue=catalogue,
                 clients=clients,
+                deliveries=deliveries_of_senders,
                 documents=TrustedDocumentService(database),
                 feed=RecordedFeedReader(database, clock, vavo=vavo),
                 following=FollowingService(database, keys, clock, vavo=vavo, quotas=quotas),
@@ -202,6 +205,7 @@ class Hub:
                     Job("statistics", _NOW_AND_THEN, statistics.refresh_daily),
                     Job("assertions", _NOW_AND_THEN, clients.purge_assertions),
                     Job("counts", _NOW_AND_THEN, partial(forget_old_counts, database, clock)),
+                    Job("deliveries", timedelta(minutes=15), deliveries_of_senders.refresh),
                     Job("feed-expiry", _NOW_AND_THEN, expiry.expire),
                 ),
             )

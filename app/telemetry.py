@@ -52,6 +52,12 @@ OLDEST_UNACKNOWLEDGED = Gauge(
 RECEIVERS_BEHIND = Gauge(
     "koppelpunt_receivers_behind", "Receivers that have not acknowledged every number of their feed"
 )
+SENDERS = Gauge(
+    "koppelpunt_senders", "SIS vendors by institution with a mandate, by whether they deliver", ["state"]
+)
+DELIVERY_FINDINGS = Gauge(
+    "koppelpunt_delivery_findings", "Findings on deliveries that stand, by kind", ["finding"]
+)
 WEBHOOK_ATTEMPTS = Counter(
     "koppelpunt_webhook_attempts_total", "Notifications sent to webhooks, by what became of them", ["outcome"]
 )

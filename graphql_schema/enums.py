@@ -8,6 +8,7 @@ import strawberry
 
 from app.domain.access import Role, Scope
 from app.domain.codes import LearningPath, Status, StatusSource
+from app.domain.delivery import DeliveryFinding, SenderState
 from app.domain.following import FollowOutcome
 from app.domain.reconciliation import Difference
 from app.domain.registration import ChangeKind
@@ -41,6 +42,8 @@ for _values, _name, _description in (
         "RegistrationDifference",
         "MISSING_AT_HUB: not among what you reported. REPEATED, OUTSIDE_PREFIX, INVALID: not compared.",
     ),
+    (SenderState, "SenderState", "NEW: no rhythm yet. NEVER_HEARD: a mandate, and no message."),
+    (DeliveryFinding, "DeliveryFinding", "What is remarkable about how an institution is reported about."),
     (Role, "Role", "What an organisation is to the hub."),
     (Scope, "Scope", "What an access token allows."),
     (WebhookState, "WebhookState", "STOPPED: three days of failures, or 410; only a reset starts it again."),
@@ -55,6 +58,7 @@ for _values, _name, _description in (
 __all__ = [
     "ChangeKind",
     "CorrectionKind",
+    "DeliveryFinding",
     "Finding",
     "FollowOutcome",
     "LearningPath",
@@ -64,6 +68,7 @@ __all__ = [
     "RegistrationStatus",
     "Role",
     "Scope",
+    "SenderState",
     "StatusSource",
     "WebhookProblem",
     "WebhookState",

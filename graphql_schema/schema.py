@@ -5,6 +5,7 @@ from __future__ import annotations
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
+from graphql_schema.deliveries.queries import DeliveryQueries
 from graphql_schema.feed.mutations import FeedMutations
 from graphql_schema.feed.queries import FeedQueries
 from graphql_schema.feed.subscriptions import FeedSubscriptions
@@ -38,6 +39,7 @@ class Query(
     MessageLogQueries,
     OversightQueries,
     VettingQueries,
+    DeliveryQueries,
     ReconciliationQueries,
 ):
     """Everything that can be asked."""

@@ -28,18 +28,19 @@ class Scope(StrEnum):
     FEED_READ = "feed:read"
     STATISTICS_READ = "statistics:read"
     MESSAGES_READ = "messages:read"
+    DELIVERY_READ = "delivery:read"
     HUB_OPERATE = "hub:operate"
 
 
 SCOPES_OF_ROLE: dict[Role, frozenset[Scope]] = {
     Role.SIS: frozenset({Scope.STATUSES_REPORT, Scope.REGISTRATIONS_READ}),
     Role.OS: frozenset({Scope.STUDENTS_FOLLOW, Scope.REGISTRATIONS_READ, Scope.FEED_READ}),
-    Role.INSTITUTION: frozenset({Scope.STATISTICS_READ, Scope.MESSAGES_READ}),
+    Role.INSTITUTION: frozenset({Scope.STATISTICS_READ, Scope.MESSAGES_READ, Scope.DELIVERY_READ}),
     Role.CAMBO: frozenset(
         {Scope.STATUSES_REPORT, Scope.REGISTRATIONS_READ, Scope.FEED_READ, Scope.STATISTICS_READ}
     ),
     Role.REGION: frozenset({Scope.STATISTICS_READ}),
-    Role.OPERATOR: frozenset({Scope.STATISTICS_READ, Scope.HUB_OPERATE}),
+    Role.OPERATOR: frozenset({Scope.STATISTICS_READ, Scope.DELIVERY_READ, Scope.HUB_OPERATE}),
 }
 
 
@@ -76,6 +77,13 @@ def require_statistics_of(principal: Principal, brin: str | None) -> None:
     if brin is None or principal.role is Role.OPERATOR:
         return
     if principal.role is not Role.INSTITUTION or brin not in principal.brins:
+        raise ForbiddenError
+
+
+def require_delivery_of(principal: Principal, brin: str) -> None:
+    """Raise ForbiddenError unless the caller may see how this institution is reported about."""
+    require(principal, Scope.DELIVERY_READ)
+    if principal.role is not Role.OPERATOR and brin not in principal.brins:
         raise ForbiddenError
 
 

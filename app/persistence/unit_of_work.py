@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Literal
 
+from app.persistence.deliveries import Deliveries
+from app.persistence.delivery_counts import DeliveryCounts
 from app.persistence.events import Events
 from app.persistence.feeds import Feeds
 from app.persistence.follows import Follows
@@ -36,6 +38,8 @@ class UnitOfWork:
 
     def __init__(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
         self._connection = connection
+        self.deliveries = Deliveries(connection)
+        self.delivery_counts = DeliveryCounts(connection)
         self.events = Events(connection)
         self.feeds = Feeds(connection)
         self.follows = Follows(connection)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from app.feed.subscription import FeedSubscription
     from app.services.catalogue import CatalogueService
     from app.services.clients import ClientService
+    from app.services.deliveries import DeliveryService
     from app.services.following import FollowingService
     from app.services.message_log import MessageLogService
     from app.services.oversight import OversightService
@@ -28,6 +29,7 @@ class Services:
 
     catalogue: CatalogueService
     clients: ClientService
+    deliveries: DeliveryService
     documents: TrustedDocumentService
     feed: FeedReader
     following: FollowingService

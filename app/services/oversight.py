@@ -7,9 +7,17 @@ from math import nan
 from typing import TYPE_CHECKING
 
 from app.domain.access import Principal, Scope, require
+from app.domain.delivery import DeliveryFinding, SenderState
 from app.domain.errors import UnavailableError
 from app.persistence.unit_of_work import reading
-from app.telemetry import OLDEST_PENDING, OLDEST_UNACKNOWLEDGED, RECEIVERS_BEHIND, log
+from app.telemetry import (
+    DELIVERY_FINDINGS,
+    OLDEST_PENDING,
+    OLDEST_UNACKNOWLEDGED,
+    RECEIVERS_BEHIND,
+    SENDERS,
+    log,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +65,12 @@ class OversightService:
         OLDEST_PENDING.set(self._age(state.oldest_pending_at))
         OLDEST_UNACKNOWLEDGED.set(self._age(state.oldest_unacknowledged_at))
         RECEIVERS_BEHIND.set(state.receivers_behind)
+        async with reading(self._database) as unit:
+            totals = await unit.deliveries.totals()
+        for sender_state in SenderState:
+            SENDERS.labels(sender_state).set(totals.get(("state", sender_state), 0))
+        for finding in DeliveryFinding:
+            DELIVERY_FINDINGS.labels(finding).set(totals.get(("finding", finding), 0))
 
     async def _state(self) -> DeliveryState:
         async with reading(self._database) as unit:
@@ -70,3 +84,7 @@ def _forget() -> None:
     # A figure that is no longer true must not look like one.
     for gauge in (OLDEST_PENDING, OLDEST_UNACKNOWLEDGED, RECEIVERS_BEHIND):
         gauge.set(nan)
+    for sender_state in SenderState:
+        SENDERS.labels(sender_state).set(nan)
+    for finding in DeliveryFinding:
+        DELIVERY_FINDINGS.labels(finding).set(nan)

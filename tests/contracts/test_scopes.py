@@ -43,12 +43,17 @@ BOUNDED_BY_THE_INPUT = {
     "UnfollowStudentsPayload.unknown",
     "RegistrationComparison.differences",
 }
+FILLED_BY_THE_HUB = {"completeness", "delivery_progress", "security_record", "sender_delivery"}
 BOUNDED_BY_NATURE = {
     "MessageResult.findings": "a closed list of findings",
     "FollowResult.registrations": "all of one student: none may be missing",
     "FollowedStudent.registrations": "all of one student: none may be missing",
     "MultipleRegistrationStatistics.byProgramme": "the programmes of the catalogue",
     "RegistrationDigest.children": "two hexadecimal digits",
+    "DeliveryQuality.findings": "a closed list",
+    "DeliveryQuality.senders": "those with a mandate for one institution",
+    "SenderDelivery.findings": "a closed list",
+    "SenderDelivery.refusals": "a closed list",
     "Viewer.scopes": "a closed list",
     "VettedClient.lacks": "a closed list",
     "VettedClient.certificates": "ten at most",
@@ -111,6 +116,8 @@ CALLS: dict[str, tuple[dict[str, tuple[str, object]], str]] = {
         "{ equal }",
     ),
     "Query.clients": ({}, "{ nodes { clientId } }"),
+    "Query.deliveryQuality": ({"brin": ("BRIN!", BRIN)}, "{ registrations senders { state } }"),
+    "Query.deliveryQualities": ({}, "{ nodes { registrations } }"),
     "Query.deliveryState": ({}, "{ pendingEvents }"),
     "Query.multipleRegistrationStatistics": ({"schoolYear": ("Int!", 2026)}, "{ asOf }"),
     "Mutation.reportStatuses": (
@@ -191,10 +198,10 @@ async def run(principal: Principal, world: World, text: str, values: dict[str, o
 
 
 async def rows(world: World) -> dict[str, int]:
-    """Return how many rows each table has, but for the security log: there every refusal is counted."""
+    """Return how many rows each table has, but for those that the hub fills by itself."""
     async with world.hub.database.connection() as connection:
         tables = await connection.fetch("select tablename from pg_tables where schemaname = 'public'")
-    names = [row["tablename"] for row in tables if row["tablename"] != "security_record"]
+    names = [row["tablename"] for row in tables if row["tablename"] not in FILLED_BY_THE_HUB]
     return {name: await world.count(name) for name in names}
 
 

@@ -51,12 +51,18 @@ class TestRequire:
             ),
             (
                 Role.OS,
-                {Scope.STATUSES_REPORT, Scope.STATISTICS_READ, Scope.MESSAGES_READ, Scope.HUB_OPERATE},
+                set(Scope) - {Scope.STUDENTS_FOLLOW, Scope.REGISTRATIONS_READ, Scope.FEED_READ},
             ),
-            (Role.INSTITUTION, set(Scope) - {Scope.STATISTICS_READ, Scope.MESSAGES_READ}),
-            (Role.CAMBO, {Scope.STUDENTS_FOLLOW, Scope.MESSAGES_READ, Scope.HUB_OPERATE}),
+            (
+                Role.INSTITUTION,
+                set(Scope) - {Scope.STATISTICS_READ, Scope.MESSAGES_READ, Scope.DELIVERY_READ},
+            ),
+            (
+                Role.CAMBO,
+                {Scope.STUDENTS_FOLLOW, Scope.MESSAGES_READ, Scope.DELIVERY_READ, Scope.HUB_OPERATE},
+            ),
             (Role.REGION, set(Scope) - {Scope.STATISTICS_READ}),
-            (Role.OPERATOR, set(Scope) - {Scope.STATISTICS_READ, Scope.HUB_OPERATE}),
+            (Role.OPERATOR, set(Scope) - {Scope.STATISTICS_READ, Scope.DELIVERY_READ, Scope.HUB_OPERATE}),
         ],
     )
     def test_keeps_a_role_from_what_is_not_its_own(self, role: Role, never: set[Scope]) -> None:

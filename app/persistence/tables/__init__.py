@@ -1,6 +1,13 @@
 """The tables, one file per noun. Importing this package makes `SQLModel.metadata` complete."""
 
 from app.persistence.tables.catalogue import InstitutionRow, ProgrammeRow, SchoolRow
+from app.persistence.tables.delivery import (
+    CompletenessRow,
+    DeliveryDayRow,
+    DeliveryProgressRow,
+    DeliveryRefusalRow,
+    SenderDeliveryRow,
+)
 from app.persistence.tables.feed import FeedEntryRow, FeedRow, PendingEventRow
 from app.persistence.tables.follow import FollowRow
 from app.persistence.tables.organisation import (
@@ -28,6 +35,10 @@ __all__ = [
     "ClientAssertionRow",
     "ClientCertificateRow",
     "ClientRow",
+    "CompletenessRow",
+    "DeliveryDayRow",
+    "DeliveryProgressRow",
+    "DeliveryRefusalRow",
     "FeedEntryRow",
     "FeedRow",
     "FollowRow",
@@ -45,6 +56,7 @@ __all__ = [
     "RegistrationRow",
     "SchoolRow",
     "SecurityRecordRow",
+    "SenderDeliveryRow",
     "StatisticsCellRow",
     "StatisticsSnapshotRow",
     "StatusEventRow",

@@ -1,0 +1,1 @@
+"""Who delivers, and who is silent."""
