@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from websockets.http11 import Request
 
 _WRITE_BUFFER = 32_768
+_BAD_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _SHUTDOWN_SECONDS = 3
 # uvicorn writes the whole address of a handshake at level INFO, query string included.
 _QUIET = logging.getLogger("uvicorn.error.websocket")
@@ -39,6 +40,13 @@ class HubProtocol(WebSocketsSansIOProtocol):
         super().connection_made(transport)
         self.transport.set_write_buffer_limits(high=_WRITE_BUFFER)
         self.conn.available_extensions = []
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, and refuse a handshake that cannot be read: uvicorn would leave its connection open."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.transport.write(_BAD_HANDSHAKE)
+            self.transport.close()
 
     def handle_connect(self, event: Request) -> None:
         """Start the application, with this connection and its certificate in the scope."""

@@ -107,9 +107,13 @@ class ServedHub:
     def vetting(self) -> VettingService:
         return VettingService(self.database, vetting_rule(self.settings))
 
-    async def client(self, role: Role = Role.OS, oin: str | None = None) -> Registered:
+    async def client(
+        self, role: Role = Role.OS, oin: str | None = None, keys: object | None = None
+    ) -> Registered:
         oin = oin or an_oin()
-        added = await self.clients.add_client(name="a client", role=role, oin=oin, jwks=jwks(ec_key()))
+        added = await self.clients.add_client(
+            name="a client", role=role, oin=oin, jwks=keys or jwks(ec_key())
+        )
         return Registered(added, oin)
 
     async def count(self, table: str) -> int:
@@ -126,12 +130,14 @@ class ServedHub:
 
 
 @asynccontextmanager
-async def served(template: str, **changed: Any) -> AsyncIterator[ServedHub]:
-    """Serve a hub on a database of its own and a free port."""
-    name = f"served_{secrets.token_hex(6)}"
-    administrator = await asyncpg.connect(template)
-    await administrator.execute(f"create database {name} template hub_template")
-    url = template.replace("/koppelpunt?", f"/{name}?")
+async def served(
+    template: str, beside: ServedHub | None = None, /, **changed: Any
+) -> AsyncIterator[ServedHub]:
+    """Serve a hub on a free port, and on a database of its own or on that of another hub.
+
+    The database stays behind; it goes with its server.
+    """
+    url = await _clone(template) if beside is None else beside.settings.database_url
     settings = load_settings(
         database_url=url, broadcast_url="memory://", issuer=ISSUER, port=0, database_pool=4, **changed
     )
@@ -139,7 +145,7 @@ async def served(template: str, **changed: Any) -> AsyncIterator[ServedHub]:
     options = {**server_options(settings), "loop": "none", "timeout_graceful_shutdown": 2}
     server = Server(uvicorn.Config(app, **options))
     serving = asyncio.create_task(server.serve())
-    database = Database(url, pool_size=2)
+    database = Database(str(url), pool_size=2)
     try:
         async with asyncio.timeout(60):
             await server.ready.wait()
@@ -149,5 +155,13 @@ async def served(template: str, **changed: Any) -> AsyncIterator[ServedHub]:
         server.should_exit = True
         await serving
         await database.close()
-        await administrator.execute(f"drop database {name} with (force)")
+
+
+async def _clone(template: str) -> str:
+    name = f"served_{secrets.token_hex(6)}"
+    administrator = await asyncpg.connect(template)
+    try:
+        await administrator.execute(f"create database {name} template hub_template strategy file_copy")
+    finally:
         await administrator.close()
+    return template.replace("/koppelpunt?", f"/{name}?")
