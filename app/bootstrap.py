@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 
     from app.domain.personal_number import KeyChain
     from app.services.key_files import KeySource
+    from app.tracing import Tracing
 
 _PSEUDONYM_KEYS = "pseudonym-keys.json"
 _SIGNING_KEYS = "signing-keys.json"
@@ -154,11 +155,16 @@ class Hub:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, settings: Settings, *, background: bool = True, patience: float = 0
+        cls,
+        settings: Settings,
+        *,
+        background: bool = True,
+        patience: float = 0,
+        tracing: Tracing | None = None,
     ) -> AsyncIterator[Self]:
         """Open a hub; without `background` it numbers, delivers and refreshes nothing by itself.
 
-        With `patience` (seconds) it waits so long for a database that is away.
+        With `patience` (seconds) it waits so long for a database that is away. `tracing` notes its calls.
         """
         keys, signing_keys = load_keys(settings)
         chain = keys.latest()
@@ -229,7 +235,7 @@ class Hub:
                 stack.push_async_callback(doorbell.stop)
                 dispatcher = Dispatcher(database, doorbell, clock, vavo=vavo)
                 presented_as = Sender(source_of(settings.hub_oin), f"{settings.base_url}/graphql")
-                webhooks = WebhookDelivery(database, sender, secrets, presented_as, clock)
+                webhooks = WebhookDelivery(database, sender, secrets, presented_as, clock, tracing)
                 for name, work in {
                     "dispatcher": dispatcher.run(),
                     "tail": tail.run(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -18,10 +18,11 @@ from app.transport.authentication import Authenticator
 from app.transport.client_certificate import CertificateReader
 from app.transport.demo import demo_routes
 from app.transport.graphql_endpoint import GraphQLEndpoint, Limits
-from app.transport.middleware import AccessLogMiddleware, SecurityHeadersMiddleware
+from app.transport.middleware import MEASURED_PATHS, AccessLogMiddleware, SecurityHeadersMiddleware
 from app.transport.page import graphiql_routes
 from app.transport.routes import all_routes
 from app.transport.token_endpoint import token_routes
+from app.transport.tracing import TracingMiddleware
 from graphql_schema.execution.operations import Operations
 from graphql_schema.schema import schema
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
     from starlette.routing import BaseRoute
 
+    from app.otlp.telemetry import OtlpTelemetry
+
 # A worker that is replaced while the database is away waits for it: uvicorn would end the whole hub if its
 # start failed.
 _PATIENCE_SECONDS = 300
@@ -37,10 +40,13 @@ _PATIENCE_SECONDS = 300
 
 def create_app(settings: Settings) -> Starlette:
     """Return the application; its lifespan opens and closes the hub."""
+    telemetry = _telemetry(settings)
+    tracing = None if telemetry is None else telemetry.tracing
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with Hub.open(settings, patience=_PATIENCE_SECONDS) as hub:
+        sending = nullcontext() if telemetry is None else telemetry.running()
+        async with sending, Hub.open(settings, patience=_PATIENCE_SECONDS, tracing=tracing) as hub:
             with suppress(UnavailableError):  # the catalogue is kept fresh later on
                 if await at_head(hub.database):
                     await hub.services.catalogue.refresh()
@@ -64,8 +70,20 @@ def create_app(settings: Settings) -> Starlette:
 
     return Starlette(
         lifespan=lifespan,
-        middleware=[Middleware(AccessLogMiddleware), Middleware(SecurityHeadersMiddleware)],
+        middleware=[
+            *([] if tracing is None else [Middleware(TracingMiddleware, tracing, MEASURED_PATHS)]),
+            Middleware(AccessLogMiddleware),
+            Middleware(SecurityHeadersMiddleware),
+        ],
     )
+
+
+def _telemetry(settings: Settings) -> OtlpTelemetry | None:
+    if settings.otlp_endpoint is None:
+        return None
+    from app.otlp.telemetry import OtlpTelemetry  # noqa: PLC0415 - not loaded where it is off
+
+    return OtlpTelemetry(settings.otlp_endpoint, settings.base_url, settings.otlp_trace_share)
 
 
 def _demo(settings: Settings) -> list[BaseRoute]:

@@ -104,6 +104,11 @@ class Settings(BaseSettings):
     webhook_ca_file: Path | None = Field(
         default=None, description="Authorities (PEM) that webhooks are trusted by beside the public ones"
     )
+    otlp_endpoint: str | None = Field(
+        default=None,
+        description="Collector (`http://…:4318`) of traces and metrics over OTLP; none are sent without",
+    )
+    otlp_trace_share: float = Field(default=1.0, ge=0, le=1, description="Which share of traces is sent")
     log_level: str = Field(
         default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="What is logged"
     )
@@ -153,6 +158,14 @@ class Settings(BaseSettings):
             )
             raise ValueError(message)
         return self
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _is_collector(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://", "https://")):
+            message = "must be an http:// or https:// address"
+            raise ValueError(message)
+        return url
 
     @property
     def base_url(self) -> str:

@@ -68,19 +68,27 @@ class Activity(StrEnum):
     READ_FOLLOWED_STUDENTS = "read-followed-students"
     READ_STATUS_CHANGES = "read-status-changes"
     DELIVER_STATUS_CHANGES = "deliver-status-changes"
+    NOTIFY_STATUS_CHANGES = "notify-status-changes"
     READ_MESSAGE_RESULTS = "read-message-results"
     COMPARE_REGISTRATIONS = "compare-registrations"
 
 
 class ProcessingStatus(StrEnum):
-    """How a processing ended, after OpenTelemetry; one that failed was rolled back and touched nobody."""
+    """How a processing ended, after OpenTelemetry.
+
+    One that failed was rolled back and touched nobody, but for a notification: that may have arrived.
+    """
 
     OK = "OK"
+    ERROR = "ERROR"
 
 
 @dataclass(frozen=True, slots=True)
 class Processing:
-    """A processing that has begun: by whom, as part of which trace (hexadecimal, W3C Trace Context)."""
+    """A processing that has begun: by whom, as part of which trace (hexadecimal, W3C Trace Context).
+
+    For a notification `client_id` is the id of the webhook.
+    """
 
     activity: Activity
     organisation_id: int

@@ -2,7 +2,8 @@
 
 A notification with the number n says that everything up to n is there to be fetched, so one stands for all
 that came while the one before was on its way, and a receiver that was away for a day gets one, not thousands.
-It is written down before it is sent: after a crash it comes again, under the same id.
+It is written down before it is sent: after a crash it comes again, under the same id. Each attempt is a
+processing on record, with what became of it, and a trace of its own that the receiver is told.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.domain.errors import UnavailableError
+from app.domain.record import Activity, Processing, ProcessingRecord, ProcessingStatus
 from app.domain.webhook import (
     CONTENT_TYPE,
     WebhookProblem,
@@ -23,8 +25,9 @@ from app.domain.webhook import (
 from app.feed.doorbell import Bell
 from app.feed.webhook_secrets import SecretUnreadableError
 from app.feed.webhook_sender import DeliveryFailedError
-from app.persistence.unit_of_work import reading
+from app.persistence.unit_of_work import reading, unit_of_work
 from app.telemetry import FOUND_BY_TIMEOUT, WEBHOOK_ATTEMPTS, log
+from app.tracing import TraceContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from app.feed.webhook_sender import WebhookSender
     from app.persistence.database import Database
     from app.persistence.webhooks import Claim
+    from app.tracing import Tracing
 
 _AT_ONCE = 100
 _LEASE_SECONDS = 20.0  # longer than any attempt takes
@@ -62,12 +66,14 @@ class WebhookDelivery:
         secrets: WebhookSecrets,
         presented_as: Sender,
         clock: Callable[[], datetime],
+        tracing: Tracing | None = None,
     ) -> None:
         self._database = database
         self._sender = sender
         self._secrets = secrets
         self._presented_as = presented_as
         self._clock = clock
+        self._tracing = tracing
         self._on_their_way = 0
 
     async def run(self, doorbell: Doorbell) -> None:
@@ -120,34 +126,63 @@ class WebhookDelivery:
             self._on_their_way -= 1
 
     async def _attempt(self, claim: Claim) -> None:
-        try:
-            await self._send(claim)
-        except SecretUnreadableError:
-            await self._record_failure(claim, DeliveryFailedError(WebhookProblem.SECRET_UNREADABLE))
-        except DeliveryFailedError as failure:
-            await self._record_failure(claim, failure)
-        else:
-            WEBHOOK_ATTEMPTS.labels("DELIVERED").inc()
-            async with reading(self._database) as unit:
-                await unit.webhooks.delivered(claim, self._clock())
+        span = None if self._tracing is None else self._tracing.call("POST webhook")
+        trace = TraceContext.new() if span is None else span.context
+        processing = Processing(
+            Activity.NOTIFY_STATUS_CHANGES,
+            claim.organisation_id,
+            str(claim.webhook_id),
+            trace.trace_id,
+            self._clock(),
+            trace.span_id,
+        )
+        failure = await self._send(claim, trace)
+        outcome = "DELIVERED" if failure is None else failure.problem.value
+        if span is not None:
+            span.end({"koppelpunt.webhook.outcome": outcome}, failed=failure is not None)
+        WEBHOOK_ATTEMPTS.labels(outcome).inc()
+        if failure is not None:
+            await self._record_failure(claim, processing, failure)
+            return
+        async with unit_of_work(self._database) as unit:
+            await unit.webhooks.delivered(claim, self._clock())
+            await unit.records.add_processing([self._ended(claim, processing)])
 
-    async def _send(self, claim: Claim) -> None:
+    async def _send(self, claim: Claim, trace: TraceContext) -> DeliveryFailedError | None:
+        """Send, and return what was wrong if the notification was not taken."""
         notification = claim.notification
         body = notification.body(self._presented_as.source, self._presented_as.dataref)
-        secret = self._secrets.open(claim.sealed_secret, claim.organisation_id, claim.webhook_id)
-        headers = signature_headers(secret, str(notification.id), self._clock(), body)
-        await self._sender.send(
-            claim.url, {"content-type": CONTENT_TYPE, "user-agent": "mbo-koppelpunt", **headers}, body
-        )
+        try:
+            secret = self._secrets.open(claim.sealed_secret, claim.organisation_id, claim.webhook_id)
+            headers = {
+                "content-type": CONTENT_TYPE,
+                "user-agent": "mbo-koppelpunt",
+                "traceparent": trace.header,
+                **signature_headers(secret, str(notification.id), self._clock(), body),
+            }
+            await self._sender.send(claim.url, headers, body)
+        except SecretUnreadableError:
+            return DeliveryFailedError(WebhookProblem.SECRET_UNREADABLE)
+        except DeliveryFailedError as failure:
+            return failure
+        return None
 
-    async def _record_failure(self, claim: Claim, failure: DeliveryFailedError) -> None:
-        WEBHOOK_ATTEMPTS.labels(failure.problem).inc()
+    def _ended(
+        self, claim: Claim, processing: Processing, status: ProcessingStatus = ProcessingStatus.OK
+    ) -> ProcessingRecord:
+        numbers = claim.delivered_number + 1, claim.notification.number
+        return ProcessingRecord(processing, self._clock(), (), numbers, status)
+
+    async def _record_failure(
+        self, claim: Claim, processing: Processing, failure: DeliveryFailedError
+    ) -> None:
         now = self._clock()
         setback = claim.record.after_failure(
             failure.problem, now, wish=retry_after(failure.wish, now), luck=_LUCK.random()
         )
-        async with reading(self._database) as unit:
+        async with unit_of_work(self._database) as unit:
             counted = await unit.webhooks.failed(claim, now, failure.problem, setback)
+            await unit.records.add_processing([self._ended(claim, processing, ProcessingStatus.ERROR)])
         if not counted:
             return
         told = {

@@ -55,7 +55,7 @@ set notification_number = case when w.notification_id is null then f.last_number
 from due d join feed f on f.organisation_id = d.organisation_id
 where w.organisation_id = d.organisation_id
 returning w.organisation_id, w.webhook_id, w.url, w.sealed_secret, w.lease, w.notification_id,
-          w.notification_number, w.notification_at, w.failures, w.failing_since
+          w.notification_number, w.notification_at, w.failures, w.failing_since, w.delivered_number
 """
 _DELIVERED = """
 update webhook
@@ -85,6 +85,7 @@ class Claim:
     lease: UUID
     notification: Notification
     record: Record
+    delivered_number: int
 
 
 class Webhooks:
@@ -124,6 +125,7 @@ class Webhooks:
                 row["lease"],
                 Notification(row["notification_id"], row["notification_number"], row["notification_at"]),
                 Record(row["failures"], row["failing_since"]),
+                row["delivered_number"],
             )
             for row in rows
         ]

@@ -32,7 +32,7 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
 }
 _YEAR = "max-age=31536000; includeSubDomains"
-_MEASURED_PATHS = frozenset(
+MEASURED_PATHS = frozenset(
     {"/", "/graphql", "/oauth/token", "/oauth/jwks", "/health/live", "/health/ready", "/metrics"}
 )
 _API_PATHS = ("/graphql", "/oauth/token", "/health", "/metrics")
@@ -127,7 +127,7 @@ class AccessLogMiddleware:
 
 def _measure(path: str, status: int, started: float) -> None:
     # Until the answer begins, since a stream of events has no end. Any path makes a label of its own.
-    known = path if path in _MEASURED_PATHS else "other"
+    known = path if path in MEASURED_PATHS else "other"
     REQUESTS.labels(known, str(status)).observe(time.perf_counter() - started)
 
 

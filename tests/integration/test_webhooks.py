@@ -25,9 +25,13 @@ from app.feed.doorbell import Bell
 from app.feed.webhook_delivery import Sender, WebhookDelivery
 from app.feed.webhook_secrets import WebhookSecrets
 from app.feed.webhook_sender import WebhookSender, trusted
+from app.otlp.collector import resource
+from app.otlp.traces import OtlpTracing
 from app.persistence.numbering import NumberingConnection
 from app.services.webhooks import WebhookService
+from app.tracing import TraceContext
 from graphql_schema.schema import schema
+from tests.factories.collector import collecting, plain
 from tests.factories.receiver import BROKEN, HANG, HOST, TAKEN, an_authority, answer, listening
 from tests.factories.world import BRIN, a_message, a_personal_number
 
@@ -243,6 +247,53 @@ class TestNotification:
         await bench.change(followed)
         await bench.world.services.clients.revoke_client(bench.world.os.client_id)
         assert await bench.delivery.once() == 0
+
+
+class TestOnRecord:
+    async def processings(self, bench) -> list[tuple[object, ...]]:
+        async with bench.database.connection() as connection:
+            rows = await connection.fetch(
+                "select * from processing_record where activity = 'notify-status-changes' order by id"
+            )
+        return [(row["status"], row["first_number"], row["last_number"], row["client_id"]) for row in rows]
+
+    async def test_is_each_attempt_with_its_numbers(self, bench, receiver, followed):
+        await bench.service.register(bench.world.os, receiver.url)
+        receiver.answers.append(BROKEN)
+        await bench.change(followed, 2)
+        await bench.delivery.once()
+        bench.clock.move(MINUTE)
+        await bench.delivery.once()
+        async with bench.database.connection() as connection:
+            webhook = str(await connection.fetchval("select webhook_id from webhook"))
+        assert await self.processings(bench) == [("ERROR", 1, 2, webhook), ("OK", 1, 2, webhook)]
+
+    async def test_is_the_trace_that_the_receiver_was_told(self, bench, receiver, followed):
+        await bench.service.register(bench.world.os, receiver.url)
+        await bench.change(followed)
+        await bench.delivery.once()
+        told = TraceContext.read(receiver.arrivals[0].headers["traceparent"])
+        async with bench.database.connection() as connection:
+            row = await connection.fetchrow(
+                "select trace_id, span_id from processing_record where activity = 'notify-status-changes'"
+            )
+        assert told is not None
+        assert (told.trace_id, told.span_id, told.sampled) == (row["trace_id"], row["span_id"], False)
+
+    async def test_is_the_span_that_the_collector_got(self, bench, receiver, followed):
+        await bench.service.register(bench.world.os, receiver.url)
+        receiver.answers.append(BROKEN)
+        await bench.change(followed)
+        with collecting() as collector:
+            tracing = OtlpTracing(collector.url, resource("test"), 1)
+            bench.delivery._tracing = tracing
+            await bench.delivery.once()
+            tracing.close()
+        (span,) = collector.spans
+        told = receiver.arrivals[0].headers["traceparent"]
+        assert told == f"00-{span.trace_id.hex()}-{span.span_id.hex()}-01"
+        assert plain(span.attributes) == {"koppelpunt.webhook.outcome": "FAILED"}
+        assert span.status.code == 2
 
 
 class TestFailure:
