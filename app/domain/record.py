@@ -66,6 +66,7 @@ class Activity(StrEnum):
     FOLLOW_STUDENTS = "follow-students"
     READ_REGISTRATIONS = "read-registrations"
     READ_FOLLOWED_STUDENTS = "read-followed-students"
+    EXPORT_FOLLOWED_STUDENTS = "export-followed-students"
     READ_STATUS_CHANGES = "read-status-changes"
     DELIVER_STATUS_CHANGES = "deliver-status-changes"
     NOTIFY_STATUS_CHANGES = "notify-status-changes"

@@ -10,7 +10,7 @@ from app.domain.registration import ChangeKind
 from app.persistence.packing import pack, pack_each, pack_moments, pack_nullable, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     import asyncpg
@@ -44,6 +44,15 @@ cross join lateral (
   order by s.id limit $3
 ) e
 order by wanted.registration_id, e.id
+"""
+_THEN = """
+select wanted.registration_id, e.status, e.occurred_at, e.source
+from unnest($1::bigint[]) as wanted (registration_id)
+cross join lateral (
+  select * from status_event s
+  where s.registration_id = wanted.registration_id and s.kind <> 'OUTDATED' and s.occurred_at < $2
+  order by s.id desc limit 1
+) e
 """
 
 
@@ -93,6 +102,16 @@ class Events:
             pack(change.source for change in happened),
             pack_moments(change.occurred_at for change in happened),
         )
+
+    async def standing(
+        self, registration_ids: Collection[int], before: datetime
+    ) -> dict[int, tuple[Status, datetime, StatusSource]]:
+        """Return the status of each of these registrations that had one then, since when, and its source."""
+        rows = await self._connection.fetch(_THEN, list(registration_ids), before)
+        return {
+            row["registration_id"]: (Status(row["status"]), row["occurred_at"], StatusSource(row["source"]))
+            for row in rows
+        }
 
     async def histories(
         self, registration_ids: Sequence[int], after: int, limit: int

@@ -37,19 +37,32 @@ update follow set ended_at = $3
 where organisation_id = $1 and reference = any($2::text[]) and ended_at is null and until >= $4
 returning reference
 """
-_LIVE = "r.status in ('RECEIVED', 'OFFERED', 'ENROLLED')"
-_PAGE = f"""
+# $8 is the end of the day that is asked about; what had no effect and what is annulled does not count.
+_THEN = """(
+      select e.status from status_event e
+      where e.registration_id = r.id and e.kind <> 'OUTDATED' and e.occurred_at < $8
+      order by e.id desc limit 1)"""
+
+
+def _page(status: str) -> str:
+    return f"""
 select f.id, f.student_id, f.reference, f.since, f.until from follow f
 where f.organisation_id = $1 and f.ended_at is null and f.until >= $2 and f.reference > $3
+  and $8::timestamptz is {"null" if status == "r.status" else "not null"}
   and ($4::smallint is null or $5::boolean is not null or exists (
     select 1 from registration r where r.student_id = f.student_id and r.school_year = $4
-      and r.annulled_by is null and ($7 or r.learning_path <> 'VAVO')))
+      and {status} is not null and r.annulled_by is null and ($7 or r.learning_path <> 'VAVO')))
   and ($5::boolean is null or $5 <> exists (
     select 1 from registration r where r.student_id = f.student_id
-      and ($4::smallint is null or r.school_year = $4) and {_LIVE}
+      and ($4::smallint is null or r.school_year = $4)
+      and {status} in ('RECEIVED', 'OFFERED', 'ENROLLED')
       and r.annulled_by is null and ($7 or r.learning_path <> 'VAVO')))
 order by f.reference limit $6
 """
+
+
+_PAGE = _page("r.status")
+_PAGE_THEN = _page(_THEN)
 _ONE = """
 select id, student_id, reference, since, until from follow
 where organisation_id = $1 and ended_at is null and until >= $2 and reference = $3
@@ -131,10 +144,20 @@ class Follows:
         school_year: int | None,
         without_live_registration: bool | None,
         vavo: bool,
+        before: datetime | None = None,
     ) -> list[Follow]:
-        """Return up to `size` open follows after a reference."""
+        """Return up to `size` open follows after a reference; with `before` by the statuses of then."""
+        statement = _PAGE if before is None else _PAGE_THEN
         rows = await self._connection.fetch(
-            _PAGE, organisation_id, today, after, school_year, without_live_registration, size, vavo
+            statement,
+            organisation_id,
+            today,
+            after,
+            school_year,
+            without_live_registration,
+            size,
+            vavo,
+            before,
         )
         return [_follow_of(row) for row in rows]
 

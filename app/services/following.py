@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from app.domain import codes
@@ -10,9 +10,11 @@ from app.domain.access import Principal, Scope, require
 from app.domain.errors import BadUserInputError, UnavailableError
 from app.domain.following import (
     Follow,
+    FollowedFilter,
     FollowedStudent,
     FollowOutcome,
     FollowResult,
+    Standing,
     StudentToFollow,
     default_until,
 )
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from app.services.key_files import KeySource
 
 STUDENTS_AT_MOST = 1000
+_EVERYBODY = FollowedFilter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,30 +170,41 @@ class FollowingService:
         principal: Principal,
         after: str,
         size: int,
-        *,
-        school_year: int | None = None,
-        without_live_registration: bool | None = None,
+        wanted: FollowedFilter = _EVERYBODY,
+        activity: Activity = Activity.READ_FOLLOWED_STUDENTS,
     ) -> list[FollowedStudent]:
         """Return up to `size` followed students after a reference, with their registrations.
 
-        `without_live_registration` True: only those without one (in that school year, when given).
+        On a day that is asked for also with what stood for them then. On record before it is returned.
         """
         require(principal, Scope.STUDENTS_FOLLOW)
-        today = codes.today(self._clock())
-        processing = self._log.begin(principal, Activity.READ_FOLLOWED_STUDENTS)
+        now = self._clock()
+        self.check(wanted)
+        processing = self._log.begin(principal, activity)
         async with reading(self._database) as unit:
             follows = await unit.follows.page(
                 principal.organisation_id,
-                today,
+                codes.today(now),
                 after,
                 size,
-                school_year=school_year,
-                without_live_registration=without_live_registration,
+                school_year=wanted.school_year,
+                without_live_registration=wanted.without_live_registration,
                 vavo=self._vavo,
+                before=wanted.before,
             )
-            found = await self._with_registrations(unit, follows, school_year)
+            found = await self._with_registrations(unit, follows, wanted.school_year)
+            if wanted.before is not None:
+                found = await _with_standing(unit, found, wanted.before)
         await self._log.read(processing, [follow.student_id for follow in follows])
         return found
+
+    def check(self, wanted: FollowedFilter, path: str = "") -> None:
+        """Raise BadUserInputError for a filter that cannot be."""
+        field = wanted.defect(self._clock())
+        if field == "schoolYear":
+            raise BadUserInputError(f"{path}{field}", "A school year lies between 2016 and next year + 1.")
+        if field is not None:
+            raise BadUserInputError(f"{path}{field}", "A day from August 2016 up to today is expected.")
 
     async def followed_student(self, principal: Principal, reference: str) -> FollowedStudent | None:
         """Return one followed student by the caller's own reference, or None."""
@@ -226,6 +240,24 @@ class FollowingService:
             )
             for follow in follows
         ]
+
+
+async def _with_standing(
+    unit: UnitOfWork, students: Sequence[FollowedStudent], before: datetime
+) -> list[FollowedStudent]:
+    ids = [registration.id for student in students for registration in student.registrations]
+    then = await unit.events.standing(ids, before)
+    return [
+        replace(
+            student,
+            standing=tuple(
+                Standing(registration, *then[registration.id])
+                for registration in student.registrations
+                if registration.id in then
+            ),
+        )
+        for student in students
+    ]
 
 
 def _with_registrations(result: FollowResult, registrations: Sequence[Registration]) -> FollowResult:

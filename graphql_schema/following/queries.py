@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import strawberry
 
 from app.domain.access import Scope
+from app.domain.following import FollowedFilter
 from app.services.registrations import PAGE_AT_MOST
 from graphql_schema.context import Info
 from graphql_schema.following.types import (
@@ -26,7 +29,8 @@ class FollowingQueries:
         metadata=needs(Scope.STUDENTS_FOLLOW),
         description=(
             "Pages of 1 to 200. With `schoolYear`: those with a registration in that year. With "
-            "`withoutLiveRegistration: true`: those without a live one (in that year)."
+            "`withoutLiveRegistration: true`: those without a live one (in that year). With `on`: by the "
+            "statuses at the end of that day (Europe/Amsterdam), as they are known now."
         ),
     )
     async def followed_students(
@@ -34,6 +38,7 @@ class FollowingQueries:
         info: Info,
         school_year: int | None = None,
         without_live_registration: bool | None = None,
+        on: date | None = None,
         first: int = 50,
         after: str | None = None,
     ) -> FollowedStudentConnection | None:
@@ -45,8 +50,7 @@ class FollowingQueries:
             context.principal,
             last,
             size + 1,
-            school_year=school_year,
-            without_live_registration=without_live_registration,
+            FollowedFilter(school_year, without_live_registration, on),
         )
         rows, more = cut(found, size)
         nodes = [FollowedStudent.from_domain(row, context.services.catalogue) for row in rows]

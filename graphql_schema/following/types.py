@@ -9,7 +9,7 @@ import strawberry
 
 from app.domain import following as domain
 from app.domain.personal_number import PersonalNumber
-from graphql_schema.enums import FollowOutcome, RefusalCode
+from graphql_schema.enums import FollowOutcome, RefusalCode, RegistrationStatus, StatusSource
 from graphql_schema.feed.types import FeedPosition
 from graphql_schema.pagination import PageInfo
 from graphql_schema.registrations.types import Registration
@@ -101,6 +101,24 @@ class UnfollowStudentsPayload:
     unknown: list[strawberry.ID]
 
 
+@strawberry.type(description="What stood for a registration at the end of a day, as it is known now.")
+class RegistrationOnDate:
+    """A registration with the status that it had."""
+
+    registration: Registration = strawberry.field(description="Its present state.")
+    status: RegistrationStatus
+    since: datetime
+    source: StatusSource
+
+    @classmethod
+    def from_domain(cls, standing: domain.Standing, catalogue: CatalogueService) -> Self:
+        """Translate."""
+        registration = Registration.from_domain(standing.registration, catalogue)
+        return cls(
+            registration=registration, status=standing.status, since=standing.since, source=standing.source
+        )
+
+
 @strawberry.type(description="A student that the caller follows.")
 class FollowedStudent:
     """A followed student, by the caller's own reference."""
@@ -109,6 +127,9 @@ class FollowedStudent:
     followed_since: datetime
     until: date
     registrations: list[Registration]
+    on_date: list[RegistrationOnDate] | None = strawberry.field(
+        description="What stood on the day that was asked for with `on`; null: none was."
+    )
 
     @classmethod
     def from_domain(cls, student: domain.FollowedStudent, catalogue: CatalogueService) -> Self:
@@ -120,6 +141,9 @@ class FollowedStudent:
             registrations=[
                 Registration.from_domain(registration, catalogue) for registration in student.registrations
             ],
+            on_date=None
+            if student.standing is None
+            else [RegistrationOnDate.from_domain(one, catalogue) for one in student.standing],
         )
 
 

@@ -29,6 +29,7 @@ PERSONAL = {
     "FollowedStudent",
     "MessageResult",
     "Registration",
+    "RegistrationOnDate",
     "StatusChange",
     "StatusHistoryEntry",
 }
@@ -47,6 +48,7 @@ FILLED_BY_THE_HUB = {"completeness", "delivery_progress", "security_record", "se
 BOUNDED_BY_NATURE = {
     "MessageResult.findings": "a closed list of findings",
     "FollowResult.registrations": "all of one student: none may be missing",
+    "FollowedStudent.onDate": "all of one student: none may be missing",
     "FollowedStudent.registrations": "all of one student: none may be missing",
     "MultipleRegistrationStatistics.byProgramme": "the programmes of the catalogue",
     "RegistrationDigest.children": "two hexadecimal digits",

@@ -11,7 +11,7 @@ import pytest
 from app.domain import codes
 from app.domain.codes import LearningPath, Status
 from app.domain.errors import BadUserInputError, ForbiddenError
-from app.domain.following import FollowOutcome, default_until
+from app.domain.following import FollowedFilter, FollowOutcome, default_until
 from app.domain.personal_number import PersonalNumber
 from app.domain.registration import ChangeKind
 from app.domain.status_message import Correction, CorrectionKind, Refusal
@@ -310,7 +310,9 @@ class TestFollowedStudents:
         )
 
         async def asked(**filters):
-            found = await quiet.services.following.followed_students(quiet.os, "", 10, **filters)
+            found = await quiet.services.following.followed_students(
+                quiet.os, "", 10, FollowedFilter(**filters)
+            )
             return [one.reference for one in found]
 
         assert await asked(without_live_registration=True) == ["ended", "unknown"]
