@@ -16,6 +16,7 @@ Brin = NewType("Brin", str)
 ProgrammeCode = NewType("ProgrammeCode", str)
 
 _DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
@@ -24,7 +25,8 @@ def _parse_date_time(value: object) -> datetime:
         message = "An RFC 3339 time with an offset is expected."
         raise ValueError(message)
     try:
-        return datetime.fromisoformat(value.upper()).astimezone(UTC)
+        moment = datetime.fromisoformat(value if value[-1] == "Z" and value[10] == "T" else value.upper())
+        return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     except OverflowError as error:
         message = "This time is out of range."
         raise ValueError(message) from error
@@ -42,11 +44,12 @@ def _parse_date(value: object) -> date:
     return date.fromisoformat(value)
 
 
-def _parse_uuid(value: object) -> UUID:
+def _parse_uuid(value: object) -> str:
+    """Return a UUID as text, in one spelling: to make an object of it takes longer than to check it."""
     if not isinstance(value, str):
         message = "A UUID is expected."
         raise ValueError(message)  # noqa: TRY004 - graphql-core asks for any exception
-    return UUID(value)
+    return value if _UUID.fullmatch(value) is not None else str(UUID(value))
 
 
 def _text(value: object) -> str:

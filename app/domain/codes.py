@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
@@ -15,12 +16,19 @@ _PROGRAMME_CODE = re.compile(r"[0-9]{5}|[0-9A-Za-z]{1,8}", re.ASCII)
 _OIN = re.compile(r"[0-9]{8}[0-9A-Z]{12}", re.ASCII)
 _IDENTIFIER = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,100}")
 
+_LONGEST_IDENTIFIER = 100
 _FIRST_SCHOOL_YEAR = 2016
 _PROGRAMME_YEARS = range(1, 4)
 _FIRST_MONTH_OF_SCHOOL_YEAR = 8
 
 
-class Status(StrEnum):
+class Choice(StrEnum):
+    """One of a closed list: a text, with the hash of one. Enum's own takes Python code for each look-up."""
+
+    __hash__ = str.__hash__
+
+
+class Status(Choice):
     """The five statuses of a registration at the hub, with the codes of the older exchange."""
 
     RECEIVED = "RECEIVED"
@@ -51,14 +59,14 @@ def status_of(text: str) -> Status | None:
     return _STATUSES.get(text)
 
 
-class StatusSource(StrEnum):
+class StatusSource(Choice):
     """Where a status came from; follows from the role of the sender."""
 
     CAMBO = "CAMBO"
     SIS = "SIS"
 
 
-class LearningPath(StrEnum):
+class LearningPath(Choice):
     """The leertraject of a programme."""
 
     BOL = "BOL"
@@ -70,16 +78,19 @@ class LearningPath(StrEnum):
     VAVO = "VAVO"
 
 
+@lru_cache(4096)  # there are few, and each stands in many messages
 def is_brin(text: str) -> bool:
     """Tell whether this has the form of a BRIN without branch."""
     return _BRIN.fullmatch(text) is not None
 
 
+@lru_cache(4096)
 def is_school(text: str) -> bool:
     """Tell whether this has the form of a BRIN with branch."""
     return _SCHOOL.fullmatch(text) is not None
 
 
+@lru_cache(4096)
 def is_programme_code(text: str) -> bool:
     """Tell whether this is a crebo, or a code of 1 to 8 letters and digits of another system."""
     return _PROGRAMME_CODE.fullmatch(text) is not None
@@ -92,12 +103,19 @@ def is_oin(text: str) -> bool:
 
 def is_identifier(text: str) -> bool:
     """Tell whether this can be somebody's key: 1 to 100 characters, none of them a control character."""
+    if text.isascii() and text.isprintable():
+        return 0 < len(text) <= _LONGEST_IDENTIFIER
     return _IDENTIFIER.fullmatch(text) is not None
 
 
 def is_school_year(year: int, now: datetime) -> bool:
     """Tell whether a school year lies between 2016 and next year + 1."""
-    return _FIRST_SCHOOL_YEAR <= year <= now.astimezone(AMSTERDAM).year + 2
+    return _FIRST_SCHOOL_YEAR <= year <= last_school_year(now)
+
+
+def last_school_year(now: datetime) -> int:
+    """Return the last school year that can be applied for: next year + 1."""
+    return now.astimezone(AMSTERDAM).year + 2
 
 
 def is_programme_year(year: int) -> bool:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from app.domain.value import value
+
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from app.domain.registration import Registration
-    from app.domain.status_message import Finding, Outcome, Refusal
+    from app.domain.status_message import Finding, MessageId, Outcome, Refusal
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MessageResult:
     """What became of one message; `registration` is as the batch left it, None when refused."""
 
-    message_id: UUID
+    message_id: MessageId
     outcome: Outcome
     original_outcome: Outcome | None = None
     code: Refusal | None = None

@@ -8,6 +8,8 @@ from typing import TypeAlias
 
 from stdnum.nl import bsn
 
+from app.domain.value import value
+
 # What a student is known by under each version of the keys, oldest first. The first never changes.
 Pseudonym: TypeAlias = tuple[bytes, ...]
 
@@ -20,7 +22,20 @@ _BSN = 0
 _ONDERWIJSNUMMER = 5
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+# The sum of eleven of each group of three digits in its place, by stdnum's weights: so a number is three
+# look-ups, where the sum of nine products took ten times as long.
+_HIGH, _MIDDLE, _LOW = (
+    tuple(bsn.checksum(f"{group:03d}".ljust(3 + zeros, "0").zfill(_LENGTH)) for group in range(1000))
+    for zeros in (6, 3, 0)
+)
+
+
+def _remainder(number: str) -> int:
+    """Return what the sum of eleven of nine digits leaves."""
+    return (_HIGH[int(number[:3])] + _MIDDLE[int(number[3:6])] + _LOW[int(number[6:])]) % 11
+
+
+@value
 class PersonalNumber:
     """What a caller sent as a personal number, right or wrong; its text form is a mask."""
 
@@ -42,7 +57,7 @@ class PersonalNumber:
         if not _SHORTEST <= len(raw) <= _LENGTH:
             return None
         number = raw.zfill(_LENGTH)
-        remainder = bsn.checksum(number)
+        remainder = _remainder(number)
         if remainder == _BSN and number != _ZEROS:
             return number
         if remainder == _ONDERWIJSNUMMER and number.startswith("10"):
@@ -62,6 +77,14 @@ class KeyChain:
     pseudonym_keys: tuple[bytes, ...] = field(repr=False)
     digest_key: bytes = field(repr=False)
     sealing_key: bytes = field(repr=False)
+    # Of each key what HMAC makes of it before the message comes: half the work, done once.
+    _begun: tuple[hmac.HMAC, ...] = field(init=False, repr=False, compare=False)
+    _begun_digest: hmac.HMAC = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        begun = tuple(hmac.new(key, digestmod="sha256") for key in self.pseudonym_keys)
+        object.__setattr__(self, "_begun", begun)
+        object.__setattr__(self, "_begun_digest", hmac.new(self.digest_key, digestmod="sha256"))
 
     @property
     def version(self) -> int:
@@ -78,8 +101,10 @@ class KeyChain:
 
     def pseudonyms(self, digits: str) -> Pseudonym:
         """Return what a student is known by under each version, oldest first."""
-        value = digits.encode()
-        return tuple(value := hmac.digest(key, value, "sha256") for key in self.pseudonym_keys)
+        pseudonym = _finish(self._begun[0], digits.encode())
+        if len(self._begun) == 1:
+            return (pseudonym,)
+        return (pseudonym, *(pseudonym := _finish(begun, pseudonym) for begun in self._begun[1:]))
 
     def advance(self, value: bytes, version: int, to: int) -> bytes:
         """Return what a pseudonym of one version is in a later one."""
@@ -93,4 +118,11 @@ class KeyChain:
 
     def digest(self, content: str) -> bytes:
         """Return the 32 bytes that tell whether two messages say the same."""
-        return hmac.digest(self.digest_key, content.encode("utf-8", "surrogatepass"), "sha256")
+        return _finish(self._begun_digest, content.encode("utf-8", "surrogatepass"))
+
+
+def _finish(begun: hmac.HMAC, message: bytes) -> bytes:
+    """Return the HMAC of a message by a key that was begun with."""
+    copied = begun.copy()
+    copied.update(message)
+    return copied.digest()

@@ -6,13 +6,13 @@ down in `ARCHITECTURE.md`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from app.domain import codes
 from app.domain.codes import LearningPath, Status, StatusSource
 from app.domain.status_message import Correction, CorrectionKind, Finding, Outcome, Refusal, StatusMessage
+from app.domain.value import value
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -37,7 +37,7 @@ USUAL_STEPS = frozenset(
 )
 
 
-class ChangeKind(StrEnum):
+class ChangeKind(codes.Choice):
     """What a change is about. OUTDATED stands in the history only and has no effect."""
 
     STATUS = "STATUS"
@@ -48,7 +48,7 @@ class ChangeKind(StrEnum):
     OUTDATED = "OUTDATED"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Registration:
     """One student's application for one programme at one institution for one school year.
 
@@ -80,7 +80,7 @@ class Registration:
         return replace(self, reference=reference)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Change:
     """What a message did, to be recorded and, unless OUTDATED, to be pushed.
 
@@ -96,7 +96,7 @@ class Change:
     occurred_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Sender:
     """Who sent a message, and when the hub got it."""
 
@@ -105,15 +105,19 @@ class Sender:
     recorded_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Judgement:
-    """The outcome of one message: the registration after it and the changes that it made, in order."""
+    """The outcome of one message: the registration after it and the changes that it made, in order.
+
+    `is_step`: nothing but the status moved, with its time and source; nearly every message is like that.
+    """
 
     outcome: Outcome
     registration: Registration | None
     changes: tuple[Change, ...] = ()
     findings: tuple[Finding, ...] = ()
     code: Refusal | None = None
+    is_step: bool = False
 
 
 def refused(code: Refusal) -> Judgement:
@@ -134,7 +138,8 @@ def judge(current: Registration, message: StatusMessage, student_id: int, sender
     if current.student_id != student_id:
         return refused(Refusal.OTHER_STUDENT)
     late = _lateness(message.occurred_at, sender)
-    effective_at = min(message.occurred_at, sender.recorded_at)
+    occurred_at, recorded_at = message.occurred_at, sender.recorded_at
+    effective_at = min(occurred_at, recorded_at)
     if effective_at < current.effective_at:
         return _outdated(current, message, sender, late)
     live = current.annulled_by is None
@@ -146,34 +151,41 @@ def judge(current: Registration, message: StatusMessage, student_id: int, sender
     ):
         return refused(Refusal.ALREADY_ENROLLED)
     same_status = live and current.status is message.status
-    if same_status and _same_data(current, message):
+    same_data = _same_data(current, message)
+    reported_by = _reporters(current, sender)
+    last_confirmed_at = max(current.last_confirmed_at, recorded_at)
+    if same_status and same_data:
         confirmed = replace(
-            current,
-            effective_at=effective_at,
-            last_confirmed_at=max(current.last_confirmed_at, sender.recorded_at),
-            reported_by=_reporters(current, sender),
+            current, effective_at=effective_at, last_confirmed_at=last_confirmed_at, reported_by=reported_by
         )
         return Judgement(Outcome.ACCEPTED, confirmed, (), (*late, Finding.CONFIRMS_CURRENT))
-    after = replace(
-        current,
-        programme_code=message.programme_code,
-        learning_path=message.learning_path,
-        school_year=message.school_year,
-        programme_year=message.programme_year,
-        status=message.status,
-        status_since=current.status_since if same_status else message.occurred_at,
-        status_source=current.status_source if same_status else sender.source,
-        effective_at=effective_at,
-        last_confirmed_at=max(current.last_confirmed_at, sender.recorded_at),
-        annulled_by=None,
-        reported_by=_reporters(current, sender),
+    after = Registration(  # by position: it is made for nearly every message, and names take twice the time
+        current.id,
+        current.public_id,
+        current.application_id,
+        current.student_id,
+        current.brin,
+        message.programme_code,
+        message.learning_path,
+        message.school_year,
+        message.programme_year,
+        message.status,
+        current.status_since if same_status else message.occurred_at,
+        current.status_source if same_status else sender.source,
+        effective_at,
+        last_confirmed_at,
+        None,
+        reported_by,
+        current.region,
+        current.reference,
     )
     kind = ChangeKind.DATA if same_status else ChangeKind.STATUS
     step = (current.status, message.status)
     unusual = step[0] is not step[1] and step not in USUAL_STEPS
     findings = (*late, Finding.UNUSUAL_STEP) if unusual else late
     change = _change(kind, after, current.status, message.occurred_at, sender)
-    return Judgement(Outcome.ACCEPTED, after, (change,), findings)
+    is_step = same_data and live and reported_by is current.reported_by
+    return Judgement(Outcome.ACCEPTED, after, (change,), findings, None, is_step)
 
 
 def _same_data(current: Registration, message: StatusMessage) -> bool:

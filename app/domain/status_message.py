@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
+from uuid import UUID
 
 from app.domain import codes
+from app.domain.value import value
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from app.domain.codes import LearningPath, Status
     from app.domain.personal_number import PersonalNumber
 
+# The sender's id of a message. A text is in the form that `str` gives a UUID, and costs a tenth of one.
+MessageId: TypeAlias = UUID | str
 
-class Outcome(StrEnum):
+
+class Outcome(codes.Choice):
     """What became of a message."""
 
     ACCEPTED = "ACCEPTED"
@@ -25,7 +27,7 @@ class Outcome(StrEnum):
     REFUSED = "REFUSED"
 
 
-class Refusal(StrEnum):
+class Refusal(codes.Choice):
     """Why an item of a batch was refused."""
 
     PERSONAL_NUMBER_INVALID = "PERSONAL_NUMBER_INVALID"
@@ -41,7 +43,7 @@ class Refusal(StrEnum):
     ALREADY_ENROLLED = "ALREADY_ENROLLED"
 
 
-class Finding(StrEnum):
+class Finding(codes.Choice):
     """What is remarkable about a message that was accepted all the same."""
 
     UNKNOWN_PROGRAMME = "UNKNOWN_PROGRAMME"
@@ -50,7 +52,7 @@ class Finding(StrEnum):
     LATE = "LATE"
 
 
-class CorrectionKind(StrEnum):
+class CorrectionKind(codes.Choice):
     """What a correction does."""
 
     ANNUL = "ANNUL"
@@ -66,11 +68,16 @@ class Defect:
     field: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+def spelled(moment: datetime) -> str:
+    """Return a time as text, in UTC: one spelling for each moment."""
+    return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat()
+
+
+@value
 class StatusMessage:
     """One status of one registration, as a sender puts it. Times are in UTC."""
 
-    message_id: UUID
+    message_id: MessageId
     application_id: str
     personal_number: PersonalNumber
     brin: str
@@ -101,30 +108,23 @@ class StatusMessage:
             field = "leavingSchool"
         return None if field is None else Defect(Refusal.FIELD_INVALID, field)
 
-    def content(self, digits: str | None) -> str:
-        """Return what the sender said, spelled in one way, to be digested and thrown away."""
-        return "\x1f".join(
-            (
-                "status",
-                self.application_id,
-                digits or "",
-                self.brin,
-                self.programme_code,
-                self.learning_path,
-                str(self.school_year),
-                str(self.programme_year),
-                self.status,
-                self.occurred_at.astimezone(UTC).isoformat(),
-                self.leaving_school or "",
-            )
+    def content(self, digits: str | None, at: str) -> str:
+        """Return what the sender said, spelled in one way, to be digested and thrown away.
+
+        `at` is `occurred_at` as `spelled` gives it.
+        """
+        return (
+            f"status\x1f{self.application_id}\x1f{digits or ''}\x1f{self.brin}\x1f{self.programme_code}\x1f"
+            f"{self.learning_path}\x1f{self.school_year}\x1f{self.programme_year}\x1f{self.status}\x1f{at}\x1f"
+            f"{self.leaving_school or ''}"
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Correction:
     """An explicit correction of a registration; wins over time."""
 
-    message_id: UUID
+    message_id: MessageId
     application_id: str
     brin: str
     kind: CorrectionKind
@@ -150,9 +150,8 @@ class Correction:
             return Defect(Refusal.PERSONAL_NUMBER_INVALID)
         return None if field is None else Defect(Refusal.FIELD_INVALID, field)
 
-    def content(self, digits: str | None) -> str:
-        """Return what the sender said, spelled in one way, to be digested and thrown away."""
-        at = "" if self.occurred_at is None else self.occurred_at.astimezone(UTC).isoformat()
+    def content(self, digits: str | None, at: str) -> str:
+        """Return what the sender said, as StatusMessage.content; `at` is empty where no time was given."""
         return "\x1f".join(
             (
                 "correction",

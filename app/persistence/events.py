@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.domain.codes import Status, StatusSource
 from app.domain.registration import ChangeKind
+from app.domain.value import value
 from app.persistence.packing import pack, pack_each, pack_moments, pack_nullable, unpack
+from app.persistence.parts import Part
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 # The ids are drawn in the order of the list, after the locks on the registrations are held: so the order
 # of ids within a registration is the order in which its changes took effect.
 _APPEND = f"""
-with appended as (
+appended as (
   insert into status_event (registration_id, student_id, organisation_id, kind, status, previous_status,
                             learning_path, source, occurred_at, recorded_at)
   select registration_id, student_id, organisation_id, kind, status, previous_status, learning_path, source,
@@ -30,9 +31,12 @@ with appended as (
        as change (organisation_id, registration_id, student_id, kind, status, previous_status,
                   learning_path, source, occurred_at, position)
   order by position
-  returning id, kind
+  returning id, kind, student_id, learning_path
+),
+pending as (
+  insert into pending_event (event_id, student_id, vavo)
+  select id, student_id, learning_path = 'VAVO' from appended where kind <> 'OUTDATED'
 )
-insert into pending_event (event_id) select id from appended where kind <> 'OUTDATED'
 """
 _HISTORIES = """
 select wanted.registration_id, e.id, e.kind, e.status, e.previous_status, e.source, e.occurred_at,
@@ -56,7 +60,7 @@ cross join lateral (
 """
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RecordedChange:
     """A change of a registration, and the organisation whose message made it."""
 
@@ -65,7 +69,7 @@ class RecordedChange:
     change: Change
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HistoryEntry:
     """One thing that happened to a registration; OUTDATED ones had no effect."""
 
@@ -78,19 +82,12 @@ class HistoryEntry:
     recorded_at: datetime
 
 
-class Events:
-    """Status events in one transaction."""
-
-    def __init__(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
-        self._connection = connection
-
-    async def append(self, recorded_at: datetime, changes: Sequence[RecordedChange]) -> None:
-        """Record changes in order; all but OUTDATED ones become pending."""
-        if not changes:
-            return
-        happened = [one.change for one in changes]
-        await self._connection.execute(
-            _APPEND,
+def appending(recorded_at: datetime, changes: Sequence[RecordedChange]) -> Part:
+    """Return what records changes in order; all but OUTDATED ones become pending."""
+    happened = [one.change for one in changes]
+    return Part(
+        _APPEND,
+        (
             pack_each(one.organisation_id for one in changes),
             recorded_at,
             pack_each(one.registration_id for one in changes),
@@ -101,7 +98,15 @@ class Events:
             pack(change.learning_path for change in happened),
             pack(change.source for change in happened),
             pack_moments(change.occurred_at for change in happened),
-        )
+        ),
+    )
+
+
+class Events:
+    """Status events in one transaction."""
+
+    def __init__(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        self._connection = connection
 
     async def standing(
         self, registration_ids: Collection[int], before: datetime

@@ -86,22 +86,36 @@ order by e.batch, e.organisation_id, e.number limit $7
 _LAST_NUMBERS = "select organisation_id, last_number from feed where organisation_id = any($1::bigint[])"
 _LAST_BATCH = "select coalesce(max(batch), 0) from feed_entry"
 
-# One statement numbers a batch for all receivers, in the order of the event ids.
+# One statement numbers a batch for all receivers, in the order of the event ids. The planner cannot know how
+# full the queue is, so nothing is left to its guess: the head of the queue is one range of its key, and
+# `offset 0` has the follows looked up by student, one event after the other, however many follows there are.
 _NUMBER = """
 with taken as (
-  delete from pending_event where event_id in (
-    select event_id from pending_event where event_id > $1 order by event_id limit $2)
-  returning event_id
+  delete from pending_event
+  where event_id > $1 and event_id <= (
+    select max(event_id)
+    from (select event_id from pending_event where event_id > $1 order by event_id limit $2) head)
+  returning event_id, student_id, vavo
 ),
 batch as materialized (select nextval('feed_batch_seq') as batch where exists (select 1 from taken)),
 entries as materialized (
   select wanted.organisation_id, wanted.event_id, wanted.follow_id,
          row_number() over (partition by wanted.organisation_id order by wanted.event_id) as step
   from (
-    select f.organisation_id, s.id as event_id, f.id as follow_id
-    from taken t join status_event s on s.id = t.event_id
-    join follow f on f.student_id = s.student_id and f.ended_at is null and f.until >= $3
-    where $4 or s.learning_path <> 'VAVO'
+    select f.organisation_id, t.event_id, f.id as follow_id
+    from taken t
+    cross join lateral (
+      select t.student_id, t.vavo where t.student_id is not null
+      union all
+      select s.student_id, s.learning_path = 'VAVO' from status_event s
+      where t.student_id is null and s.id = t.event_id
+    ) about
+    cross join lateral (
+      select id, organisation_id from follow
+      where student_id = about.student_id and ended_at is null and until >= $3
+      offset 0
+    ) f
+    where $4 or not about.vavo
     union all
     select fd.organisation_id, t.event_id, null
     from taken t cross join feed fd where fd.complete
@@ -119,8 +133,7 @@ added as (
   from entries e join moved m using (organisation_id) cross join batch b
   returning 1
 )
-select (select count(*) from taken) as events, (select count(*) from added) as entries,
-       (select max(event_id) from taken) as last_event
+select (select count(*) from taken) as events, (select count(*) from added) as entries
 """
 # A sequence that was never drawn from says 1, which is the id of the first event to come.
 _HORIZON = "select case when is_called then last_value else 0 end from status_event_id_seq"

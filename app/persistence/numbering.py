@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from app.persistence.database import Database
 
 _LIMIT = "3s"
+_BEGIN = f"begin; select pg_advisory_xact_lock({AdvisoryLock.NUMBERING:d})"  # in one round trip, as numbering is hot
 
 
 class NumberingConnection:
@@ -37,11 +38,17 @@ class NumberingConnection:
         async with Candidacy.standing(
             database, AdvisoryLock.DISPATCHER, "dispatcher", limit=_LIMIT
         ) as candidacy:
+            # What is known of a queue's size is always of another moment.
+            await candidacy.connection.execute("set enable_seqscan = off")
             yield cls(candidacy)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PendingEvents]:
         """Open a transaction in which nobody else can number."""
-        async with self._connection.transaction():
-            await self._connection.execute("select pg_advisory_xact_lock($1)", AdvisoryLock.NUMBERING)
+        await self._connection.execute(_BEGIN)
+        try:
             yield self.pending
+        except BaseException:
+            await self._connection.execute("rollback")
+            raise
+        await self._connection.execute("commit")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from app.persistence.packing import pack, pack_each, pack_moments, pack_nullable, unpack
+from app.persistence.parts import Part, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +20,7 @@ select * from unnest({unpack(1, "timestamptz")}, {unpack(2)}, {unpack(3)}, {unpa
                      {unpack(6)}, {unpack(7)}, {unpack(8, "integer")})
 """
 _ADD_PROCESSING = f"""
+processed as (
 insert into processing_record (trace_id, span_id, activity, organisation_id, client_id, status, started_at,
                                ended_at, student_ids, first_number, last_number)
 select trace_id, span_id, activity, organisation_id, client_id, status, started_at, ended_at,
@@ -28,7 +30,29 @@ from unnest({unpack(1)}, {unpack(2)}, {unpack(3)}, {unpack(4, "bigint")}, {unpac
             {unpack(10, "bigint")}, {unpack(11, "bigint")})
      as added (trace_id, span_id, activity, organisation_id, client_id, status, started_at, ended_at,
                student_ids, first_number, last_number)
+)
 """
+
+
+def processing(records: Sequence[ProcessingRecord]) -> Part:
+    """Return what adds processings of personal data."""
+    begun = [one.processing for one in records]
+    return Part(
+        _ADD_PROCESSING,
+        (
+            pack(one.trace_id for one in begun),
+            pack(one.span_id for one in begun),
+            pack(one.activity for one in begun),
+            pack_each(one.organisation_id for one in begun),
+            pack(one.client_id for one in begun),
+            pack(one.status for one in records),
+            pack_moments(one.started_at for one in begun),
+            pack_moments(one.ended_at for one in records),
+            pack(f"{{{','.join(map(str, one.student_ids))}}}" for one in records),
+            pack_nullable(None if one.numbers is None else one.numbers[0] for one in records),
+            pack_nullable(None if one.numbers is None else one.numbers[1] for one in records),
+        ),
+    )
 
 
 class Records:
@@ -55,20 +79,5 @@ class Records:
 
     async def add_processing(self, records: Sequence[ProcessingRecord]) -> None:
         """Add processings of personal data."""
-        if not records:
-            return
-        begun = [one.processing for one in records]
-        await self._connection.execute(
-            _ADD_PROCESSING,
-            pack(one.trace_id for one in begun),
-            pack(one.span_id for one in begun),
-            pack(one.activity for one in begun),
-            pack_each(one.organisation_id for one in begun),
-            pack(one.client_id for one in begun),
-            pack(one.status for one in records),
-            pack_moments(one.started_at for one in begun),
-            pack_moments(one.ended_at for one in records),
-            pack(f"{{{','.join(map(str, one.student_ids))}}}" for one in records),
-            pack_nullable(None if one.numbers is None else one.numbers[0] for one in records),
-            pack_nullable(None if one.numbers is None else one.numbers[1] for one in records),
-        )
+        if records:
+            await write(self._connection, [processing(records)])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from app.domain.codes import LearningPath, Status, StatusSource
 from app.domain.registration import Registration
 from app.persistence.packing import pack, pack_each, pack_moments, pack_nullable, unpack
+from app.persistence.parts import Part
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -40,15 +41,15 @@ order by application_id collate "C"
 on conflict (application_id) do nothing
 returning application_id
 """
-_EXISTING = "select application_id from registration where application_id = any($1::text[])"
 _DISCARD = "delete from registration where application_id = any($1::text[])"
 _LOCK = f"""
 select {COLUMNS} from registration r
-where r.application_id = any($1::text[])
+where r.application_id = any({unpack(1)})
 order by r.application_id collate "C"
 for update
 """
 _UPDATE = f"""
+updated as (
 update registration r set
   student_id = u.student_id, programme_code = u.programme_code, learning_path = u.learning_path,
   school_year = u.school_year, programme_year = u.programme_year, status = u.status,
@@ -62,6 +63,7 @@ from unnest({unpack(1, "bigint")}, {unpack(2, "bigint")}, {unpack(3)}, {unpack(4
      as u (id, student_id, programme_code, learning_path, school_year, programme_year, status, status_since,
            status_source, effective_at, last_confirmed_at, annulled_by, region, reported_by)
 where r.id = u.id
+)
 """
 _BY_ID = f"select {COLUMNS} from registration r where r.id = any($1::bigint[])"
 _OF_STUDENTS = f"""
@@ -85,6 +87,29 @@ def registration_of(row: asyncpg.Record, reference: str | None = None) -> Regist
     values[15] = tuple(values[15])
     values.append(reference)
     return Registration(*values)
+
+
+def updating(changed: Sequence[Registration]) -> Part:
+    """Return what writes the present state of registrations that this transaction has locked."""
+    return Part(
+        _UPDATE,
+        (
+            pack_each(one.id for one in changed),
+            pack_each(one.student_id for one in changed),
+            pack(one.programme_code for one in changed),
+            pack(one.learning_path for one in changed),
+            pack_each(one.school_year for one in changed),
+            pack_each(one.programme_year for one in changed),
+            pack(one.status for one in changed),
+            pack_moments(one.status_since for one in changed),
+            pack(one.status_source for one in changed),
+            pack_moments(one.effective_at for one in changed),
+            pack_moments(one.last_confirmed_at for one in changed),
+            pack_nullable(one.annulled_by for one in changed),
+            pack_nullable(one.region for one in changed),
+            pack(" ".join(map(str, one.reported_by)) for one in changed),
+        ),
+    )
 
 
 class Registrations:
@@ -117,11 +142,6 @@ class Registrations:
         )
         return {row["application_id"] for row in rows}
 
-    async def existing(self, application_ids: Collection[str]) -> set[str]:
-        """Return those application ids that have a registration; takes no lock."""
-        rows = await self._connection.fetch(_EXISTING, list(application_ids))
-        return {row["application_id"] for row in rows}
-
     async def discard(self, application_ids: Collection[str]) -> None:
         """Take back registrations that this transaction made for a message which was then refused."""
         if application_ids:
@@ -129,30 +149,8 @@ class Registrations:
 
     async def lock(self, application_ids: Collection[str]) -> dict[str, Registration]:
         """Lock and return those that exist, in one order for all writers."""
-        rows = await self._connection.fetch(_LOCK, list(application_ids))
+        rows = await self._connection.fetch(_LOCK, pack(application_ids))
         return {row["application_id"]: registration_of(row) for row in rows}
-
-    async def update(self, changed: Sequence[Registration]) -> None:
-        """Write the present state of registrations that this transaction has locked."""
-        if not changed:
-            return
-        await self._connection.execute(
-            _UPDATE,
-            pack_each(one.id for one in changed),
-            pack_each(one.student_id for one in changed),
-            pack(one.programme_code for one in changed),
-            pack(one.learning_path for one in changed),
-            pack_each(one.school_year for one in changed),
-            pack_each(one.programme_year for one in changed),
-            pack(one.status for one in changed),
-            pack_moments(one.status_since for one in changed),
-            pack(one.status_source for one in changed),
-            pack_moments(one.effective_at for one in changed),
-            pack_moments(one.last_confirmed_at for one in changed),
-            pack_nullable(one.annulled_by for one in changed),
-            pack_nullable(one.region for one in changed),
-            pack(" ".join(map(str, one.reported_by)) for one in changed),
-        )
 
     async def by_ids(self, ids: Collection[int]) -> dict[int, Registration]:
         """Return registrations by the hub's key, without looking at rights."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Literal
 
+import asyncpg
+
+from app.persistence.batch_facts import Facts
 from app.persistence.deliveries import Deliveries
 from app.persistence.delivery_counts import DeliveryCounts
 from app.persistence.events import Events
@@ -12,12 +15,13 @@ from app.persistence.feeds import Feeds
 from app.persistence.follows import Follows
 from app.persistence.message_log import MessageLog
 from app.persistence.oversight import Oversight
+from app.persistence.parts import write
 from app.persistence.rates import RateBook
 from app.persistence.reconciliation import Reconciliation
 from app.persistence.records import Records
 from app.persistence.registrations import Registrations
 from app.persistence.statistics import Statistics
-from app.persistence.status_messages import StatusMessages
+from app.persistence.status_messages import TAKEN, MessageIdTakenError, StatusMessages
 from app.persistence.students import PseudonymKeys, Students
 from app.persistence.trusted_documents import TrustedDocuments
 from app.persistence.vetting import VettingBook
@@ -25,12 +29,12 @@ from app.persistence.visible_registrations import Viewpoint, VisibleRegistration
 from app.persistence.webhooks import Webhooks
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
-    import asyncpg
     from sqlmodel.ext.asyncio.session import AsyncSession
 
     from app.persistence.database import Database
+    from app.persistence.parts import Part
 
 
 class UnitOfWork:
@@ -41,6 +45,7 @@ class UnitOfWork:
         self.deliveries = Deliveries(connection)
         self.delivery_counts = DeliveryCounts(connection)
         self.events = Events(connection)
+        self.facts = Facts(connection)
         self.feeds = Feeds(connection)
         self.follows = Follows(connection)
         self.message_log = MessageLog(connection)
@@ -56,6 +61,15 @@ class UnitOfWork:
         self.trusted_documents = TrustedDocuments(connection)
         self.vetting = VettingBook(connection)
         self.webhooks = Webhooks(connection)
+
+    async def write(self, parts: Sequence[Part]) -> None:
+        """Write several things in one statement; raise MessageIdTakenError when a message id was taken."""
+        try:
+            await write(self._connection, parts)
+        except asyncpg.UniqueViolationError as error:
+            if error.constraint_name == TAKEN:
+                raise MessageIdTakenError from None
+            raise
 
     def seen_from(self, viewpoint: Viewpoint) -> VisibleRegistrations:
         """Return registrations as one caller may see them."""

@@ -2,12 +2,14 @@
 
 The order of the statements is what keeps concurrent batches from deadlocks and lost updates: students and
 registrations are made in the order of their keys, registrations are locked in that order, and only then
-are events drawn.
+are events drawn. However many messages there are, and of however many senders, the number of statements is
+the same: facts, lock, write, and between them what makes students and registrations that are new.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -15,7 +17,6 @@ from app.domain import codes
 from app.domain.codes import StatusSource
 from app.domain.message_result import MessageResult
 from app.domain.registration import (
-    ChangeKind,
     Judgement,
     Registration,
     Sender,
@@ -30,65 +31,21 @@ from app.domain.status_message import (
     Refusal,
     StatusMessage,
 )
-from app.persistence.events import RecordedChange
-from app.persistence.status_messages import (
-    BatchContext,
-    LoggedMessage,
-    MessageKey,
-    NewMessage,
-    RefusedMessage,
-)
+from app.persistence.batch_facts import Asked
+from app.services.batch_journal import BatchJournal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from app.domain.personal_number import KeyChain, Pseudonym
+    from app.domain.personal_number import KeyChain
+    from app.domain.record import ProcessingRecord
+    from app.persistence.batch_facts import BatchFacts
+    from app.persistence.status_messages import BatchContext, LoggedMessage
     from app.persistence.unit_of_work import UnitOfWork
+    from app.services.candidates import Candidate
 
-DIGEST_VERSION = 1  # of the key of digests, which does not rotate: old messages must stay recognisable
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A message of a sender, with what was computed of it before the transaction."""
-
-    organisation_id: int
-    source: StatusSource
-    message: StatusMessage | Correction
-    pseudonym: Pseudonym | None
-    digest: bytes
-    defect: Refusal | None
-    field: str | None
-
-    @property
-    def key(self) -> MessageKey:
-        """What the message is known by: its sender, and the sender's id."""
-        return self.organisation_id, self.message.message_id
-
-
-def examine(
-    message: StatusMessage | Correction,
-    keys: KeyChain,
-    now: datetime,
-    *,
-    organisation_id: int,
-    source: StatusSource,
-) -> Candidate:
-    """Judge the form of a message and compute its pseudonym and digest."""
-    number = message.personal_number
-    digits = None if number is None else number.digits()
-    pseudonym = None if digits is None else keys.pseudonyms(digits)
-    defect = message.defect(digits, now)
-    return Candidate(
-        organisation_id,
-        source,
-        message,
-        pseudonym,
-        keys.digest(message.content(digits)),
-        None if defect is None else defect.code,
-        None if defect is None else defect.field,
-    )
+_DUPLICATE = Judgement(Outcome.DUPLICATE, None)
 
 
 class MessageBatch:
@@ -106,48 +63,84 @@ class MessageBatch:
         self._candidates = candidates
         self._clock = clock
         self._now = clock()
+        self._recorded_at = self._now
         self._states: dict[str, Registration] = {}
         self._fresh: set[str] = set()
-        self._taken: dict[MessageKey, LoggedMessage] = {}
+        self._repeated: frozenset[str] = frozenset()
         self._students: dict[bytes, int] = {}
         self._regions: dict[str, str] = {}
-        self._changed: dict[str, None] = {}
-        self._changes: list[RecordedChange] = []
-        self._accepted: list[NewMessage] = []
-        self._refused: list[RefusedMessage] = []
+        self._ids = list({one.key for one in candidates})
+        self._journal = BatchJournal({}, self._now)
 
-    async def run(self, *, dry_run: bool = False) -> list[MessageResult]:
-        """Judge all messages, and write what they do unless this is a dry run; results in their order."""
-        unit = self._unit
-        self._taken = await unit.messages.known({one.key for one in self._candidates})
-        context = await self._context()
-        await self._load([one for one in self._candidates if self._early(one, context) is None])
+    @property
+    def has_changes(self) -> bool:
+        """Whether there is something for the dispatcher."""
+        return self._journal.has_changes
+
+    async def judge(self) -> list[MessageResult]:
+        """Judge all messages; results in their order. Registrations stay locked, and new ones stand made."""
+        facts = await self._facts()
+        context = facts.context
+        self._journal = BatchJournal(
+            facts.known, self._now, ids_repeat=len(self._ids) < len(self._candidates)
+        )
+        refusals = [self._refusal(one, context) for one in self._candidates]
+        await self._load(
+            [
+                one
+                for one, refusal in zip(self._candidates, refusals, strict=True)
+                if refusal is None and one.key not in facts.known
+            ],
+            facts,
+        )
         # After the locks: whoever had them before has an earlier time.
-        recorded_at = self._clock()
+        self._recorded_at = recorded_at = self._clock()
+        senders = {
+            sender: Sender(*sender, recorded_at)
+            for sender in {(one.organisation_id, one.source) for one in self._candidates}
+        }
         answers = [
-            self._judge(one, context, Sender(one.organisation_id, one.source, recorded_at))
-            for one in self._candidates
+            self._judge(one, refusal, context, senders[one.organisation_id, one.source])
+            for one, refusal in zip(self._candidates, refusals, strict=True)
         ]
-        if not dry_run:
-            await self._write(recorded_at)
         return await self._results(answers, context)
 
-    async def _context(self) -> BatchContext:
-        messages = [one.message for one in self._candidates if one.defect is None]
-        return await self._unit.messages.context(
-            {one.organisation_id for one in self._candidates},
+    async def write(self, records: Sequence[ProcessingRecord]) -> None:
+        """Write what was judged, and the processings that it was."""
+        await self._unit.registrations.discard(self._fresh)
+        await self._unit.write(list(self._journal.parts(self._recorded_at, records)))
+
+    def subjects(self, candidates: Sequence[Candidate], results: Sequence[MessageResult]) -> set[int]:
+        """Return the students whom some of the messages, with their results, were about."""
+        meant = {self._student_of(one) for one in candidates}
+        told = {one.registration.student_id for one in results if one.registration is not None}
+        return {student_id for student_id in meant if student_id is not None} | told
+
+    async def _facts(self) -> BatchFacts:
+        sound = [one for one in self._candidates if one.defect is None]
+        messages = [one.message for one in sound]
+        return await self._unit.facts.read(
+            Asked(
+                {one.organisation_id for one in self._candidates},
+                {message.brin for message in messages},
+                {message.programme_code for message in messages if isinstance(message, StatusMessage)},
+                {
+                    message.leaving_school
+                    for message in messages
+                    if isinstance(message, StatusMessage) and message.leaving_school is not None
+                },
+                {one.pseudonym for one in sound if one.pseudonym is not None},
+                {message.application_id for message in messages},
+                self._ids,
+            ),
             codes.today(self._now),
-            {message.brin for message in messages},
-            {message.programme_code for message in messages if isinstance(message, StatusMessage)},
         )
 
-    def _early(self, one: Candidate, context: BatchContext) -> Refusal | None:
-        """Return why a message needs no look at its registration; DUPLICATE ones count as reused here."""
-        message = one.message
-        if one.key in self._taken:
-            return Refusal.MESSAGE_ID_REUSED
+    def _refusal(self, one: Candidate, context: BatchContext) -> Refusal | None:
+        """Return why a message needs no look at its registration, unless its id is taken."""
         if one.defect is not None:
             return one.defect
+        message = one.message
         if one.source is StatusSource.SIS and (one.organisation_id, message.brin) not in context.mandates:
             return Refusal.NO_MANDATE
         if message.brin not in context.institutions:
@@ -156,28 +149,26 @@ class MessageBatch:
             return Refusal.IN_THE_FUTURE
         return None
 
-    async def _load(self, candidates: Sequence[Candidate]) -> None:
+    async def _load(self, candidates: Sequence[Candidate], facts: BatchFacts) -> None:
         """Make students and registrations that are new, and lock the registrations of the batch."""
         if not candidates:
             return
         unit = self._unit
-        self._students = await unit.students.ensure(
-            {one.pseudonym for one in candidates if one.pseudonym is not None}, self._keys
-        )
-        self._regions = await unit.registrations.regions(
-            {
-                one.message.leaving_school
-                for one in candidates
-                if isinstance(one.message, StatusMessage) and one.message.leaving_school is not None
-            }
-        )
+        pseudonyms = {one.pseudonym for one in candidates if one.pseudonym is not None}
+        self._students = {one[0]: facts.students[one[0]] for one in pseudonyms if one[0] in facts.students}
+        if unknown := [one for one in pseudonyms if one[0] not in facts.students]:
+            self._students |= await unit.students.ensure(unknown, self._keys)
+        self._regions = facts.regions
         wanted = {one.message.application_id for one in candidates}
-        missing = wanted - await unit.registrations.existing(wanted)
+        if len(wanted) < len(candidates):
+            counted = Counter(one.message.application_id for one in candidates)
+            self._repeated = frozenset(key for key, number in counted.items() if number > 1)
         first: dict[str, Registration] = {}
-        for one in candidates:
-            message = one.message
-            if isinstance(message, StatusMessage) and message.application_id in missing:
-                first.setdefault(message.application_id, self._made(message, one))
+        if facts.missing:
+            for one in candidates:
+                message = one.message
+                if isinstance(message, StatusMessage) and message.application_id in facts.missing:
+                    first.setdefault(message.application_id, self._made(message, one))
         self._fresh = await unit.registrations.create(list(first.values()))
         self._states = await unit.registrations.lock(wanted)
 
@@ -209,110 +200,63 @@ class MessageBatch:
         return None if message.leaving_school is None else self._regions.get(message.leaving_school)
 
     def _judge(
-        self, one: Candidate, context: BatchContext, sender: Sender
+        self, one: Candidate, refusal: Refusal | None, context: BatchContext, sender: Sender
     ) -> tuple[Candidate, Judgement, LoggedMessage | None]:
-        message = one.message
-        logged = self._taken.get(one.key)
+        logged = self._journal.taken.get(one.key)
         if logged is not None:
             if logged.digest == one.digest:
-                return one, Judgement(Outcome.DUPLICATE, None), logged
+                return one, _DUPLICATE, logged
             return self._refuse(one, Refusal.MESSAGE_ID_REUSED)
-        early = self._early(one, context)
-        if early is not None:
-            return self._refuse(one, early)
+        if refusal is not None:
+            return self._refuse(one, refusal)
+        message = one.message
         current = self._states.get(message.application_id)
+        if current is None:
+            return self._refuse(one, Refusal.UNKNOWN_REGISTRATION)
         if isinstance(message, Correction):
             judgement = correct(current, message, self._student_of(one), sender)
         else:
             judgement = self._judge_message(current, message, one, sender, context)
-        if judgement.registration is None:
+        after = judgement.registration
+        if after is None:
             return self._refuse(one, judgement.code or Refusal.UNKNOWN_REGISTRATION)
-        self._accept(one, current, judgement)
+        application_id = message.application_id
+        self._fresh.discard(application_id)
+        self._states[application_id] = after
+        alone = application_id not in self._repeated
+        self._journal.accept(one, current, after, judgement, alone=alone)
         return one, judgement, None
 
     def _judge_message(
         self,
-        current: Registration | None,
+        current: Registration,
         message: StatusMessage,
         one: Candidate,
         sender: Sender,
         context: BatchContext,
     ) -> Judgement:
         student_id = self._student_of(one)
-        if current is None or student_id is None:
-            # Cannot be: what is no correction was made by `_load`.
+        if student_id is None:
+            # Cannot be: `_load` made all that were unknown.
             return Judgement(Outcome.REFUSED, None, code=Refusal.UNKNOWN_REGISTRATION)
         if message.application_id in self._fresh:
             judgement = judge_first(current, message, sender)
         else:
             judgement = judge(current, message, student_id, sender)
-        if judgement.registration is None:
-            return judgement
         after = judgement.registration
-        region = self._region_of(message)
-        if region is not None and region != after.region and judgement.outcome is Outcome.ACCEPTED:
-            judgement = replace(judgement, registration=replace(after, region=region))
+        if after is None:
+            return judgement
+        if message.leaving_school is not None and judgement.outcome is Outcome.ACCEPTED:
+            region = self._region_of(message)
+            if region is not None and region != after.region:
+                judgement = replace(judgement, registration=replace(after, region=region), is_step=False)
         if message.programme_code not in context.programmes:
             judgement = replace(judgement, findings=(Finding.UNKNOWN_PROGRAMME, *judgement.findings))
         return judgement
 
     def _refuse(self, one: Candidate, code: Refusal) -> tuple[Candidate, Judgement, None]:
-        message = one.message
-        field = one.field if code is one.defect else None
-        brin = message.brin if codes.is_brin(message.brin) else None
-        self._refused.append(RefusedMessage(one.organisation_id, message.message_id, brin, code, field))
+        self._journal.refuse(one, code)
         return one, Judgement(Outcome.REFUSED, None, code=code), None
-
-    def _accept(self, one: Candidate, before: Registration | None, judgement: Judgement) -> None:
-        message, after = one.message, judgement.registration
-        if after is None:
-            return
-        self._fresh.discard(message.application_id)
-        self._states[message.application_id] = after
-        if after is not before:
-            self._changed[message.application_id] = None
-        self._changes.extend(
-            RecordedChange(one.organisation_id, after.id, change) for change in judgement.changes
-        )
-        self._taken[one.key] = LoggedMessage(
-            message.message_id,
-            judgement.outcome,
-            one.digest,
-            DIGEST_VERSION,
-            judgement.findings,
-            after.id,
-        )
-        self._accepted.append(
-            NewMessage(
-                one.organisation_id,
-                message.message_id,
-                after.brin,
-                after.id,
-                judgement.outcome,
-                judgement.findings,
-                one.digest,
-                message.occurred_at or self._now,
-            )
-        )
-
-    async def _write(self, recorded_at: datetime) -> None:
-        unit = self._unit
-        await unit.registrations.discard(self._fresh)
-        await unit.registrations.update([self._states[key] for key in self._changed])
-        await unit.events.append(recorded_at, self._changes)
-        await unit.messages.add(self._accepted, DIGEST_VERSION, recorded_at)
-        await unit.messages.add_refused(self._refused, recorded_at)
-
-    def subjects(self, candidates: Sequence[Candidate], results: Sequence[MessageResult]) -> set[int]:
-        """Return the students whom some of the messages, with their results, were about."""
-        meant = {self._student_of(one) for one in candidates}
-        told = {one.registration.student_id for one in results if one.registration is not None}
-        return {student_id for student_id in meant if student_id is not None} | told
-
-    @property
-    def has_changes(self) -> bool:
-        """Whether there is something for the dispatcher."""
-        return any(one.change.kind is not ChangeKind.OUTDATED for one in self._changes)
 
     async def _results(
         self,

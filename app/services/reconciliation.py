@@ -86,7 +86,7 @@ class ReconciliationService:
     async def _require_mandate(self, unit: UnitOfWork, principal: Principal, brin: str) -> date:
         today = codes.today(self._clock())
         if principal.role is Role.SIS:
-            context = await unit.messages.context([principal.organisation_id], today, (), ())
+            context = await unit.messages.context(principal.organisation_id, today)
             if (principal.organisation_id, brin) not in context.mandates:
                 raise ForbiddenError
         return today

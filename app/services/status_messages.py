@@ -18,7 +18,8 @@ from app.domain.status_message import Refusal
 from app.persistence.retry import CONTENTION
 from app.persistence.status_messages import MessageIdTakenError
 from app.persistence.unit_of_work import reading, unit_of_work
-from app.services.message_batch import Candidate, MessageBatch, examine, shown_to
+from app.services.candidates import Candidate, examine
+from app.services.message_batch import MessageBatch, shown_to
 from app.services.processing_log import ProcessingLog
 from app.services.rates import count_failed_numbers
 from app.services.together import Together
@@ -27,10 +28,9 @@ from app.telemetry import MESSAGES
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
-    from uuid import UUID
 
     from app.domain.personal_number import KeyChain
-    from app.domain.status_message import Correction, StatusMessage
+    from app.domain.status_message import Correction, MessageId, StatusMessage
     from app.persistence.database import Database
     from app.services.key_files import KeySource
 
@@ -127,10 +127,10 @@ class StatusMessageService:
             try:
                 async with unit_of_work(self._database) as unit:
                     batch = MessageBatch(unit, self._keys.latest(), candidates, self._clock)
-                    results = await batch.run()
+                    results = await batch.judge()
                     remaining = iter(results)
                     each = [list(islice(remaining, len(submission.candidates))) for submission in submissions]
-                    await unit.records.add_processing(
+                    await batch.write(
                         [
                             self._log.ended(one.processing, batch.subjects(one.candidates, told))
                             for one, told in zip(submissions, each, strict=True)
@@ -152,7 +152,7 @@ class StatusMessageService:
         try:
             async with unit_of_work(self._database) as unit:
                 batch = MessageBatch(unit, self._keys.latest(), submission.candidates, self._clock)
-                results = await batch.run(dry_run=True)
+                results = await batch.judge()
                 raise _DryRunError(results)  # noqa: TRY301 - leaving the block so is what rolls back
         except _DryRunError as judged:
             told = (one.registration for one in judged.results)
@@ -161,25 +161,27 @@ class StatusMessageService:
         except CONTENTION as error:
             raise UnavailableError from error
 
-    async def results(self, principal: Principal, message_ids: Sequence[UUID]) -> list[MessageResult | None]:
+    async def results(
+        self, principal: Principal, message_ids: Sequence[MessageId]
+    ) -> list[MessageResult | None]:
         """Return what became of one's own messages, None where the hub never got one under this id."""
         require(principal, Scope.STATUSES_REPORT)
         if not 1 <= len(message_ids) <= MESSAGES_AT_MOST:
             field = "messageIds"
             raise BadUserInputError(field, "Ask for 1 to 1,000 messages.")
         organisation_id = principal.organisation_id
+        ids = [str(message_id) for message_id in message_ids]
         processing = self._log.begin(principal, Activity.READ_MESSAGE_RESULTS)
         async with reading(self._database) as unit:
-            known = await unit.messages.known([(organisation_id, one) for one in message_ids])
-            logged = {message_id: one for (_, message_id), one in known.items()}
-            unknown = [message_id for message_id in message_ids if message_id not in logged]
+            logged = await unit.messages.known(organisation_id, ids)
+            unknown = [message_id for message_id in ids if message_id not in logged]
             refused = await unit.messages.refused(organisation_id, unknown) if unknown else {}
-            context = await unit.messages.context([organisation_id], codes.today(self._clock()), (), ())
+            context = await unit.messages.context(organisation_id, codes.today(self._clock()))
             keys = {one.registration_id for one in logged.values() if one.registration_id is not None}
             registrations = await unit.registrations.by_ids(keys) if keys else {}
         source = StatusSource.CAMBO if principal.role is Role.CAMBO else StatusSource.SIS
         found: list[MessageResult | None] = []
-        for message_id in message_ids:
+        for message_id in ids:
             one = logged.get(message_id) or refused.get(message_id)
             if one is None:
                 found.append(None)

@@ -40,16 +40,16 @@ class MessageResult:
     @classmethod
     def from_domain(cls, result: domain.MessageResult, catalogue: CatalogueService) -> Self:
         """Translate."""
-        return cls(
-            message_id=result.message_id,
-            outcome=result.outcome,
-            original_outcome=result.original_outcome,
-            code=result.code,
-            field=result.field,
-            findings=list(result.findings),
-            judged=result,
-            catalogue=catalogue,
-        )
+        made = cls.__new__(cls)  # field by field: by its names in a call it takes twice the time
+        made.message_id = result.message_id  # type: ignore[assignment] # a UUID and its text look alike outside
+        made.outcome = result.outcome
+        made.original_outcome = result.original_outcome
+        made.code = result.code
+        made.field = result.field
+        made.findings = list(result.findings)
+        made.judged = result
+        made.catalogue = catalogue
+        return made
 
 
 @strawberry.type

@@ -42,8 +42,14 @@ class FeedEntryRow(SQLModel, table=True):
 
 
 class PendingEventRow(SQLModel, table=True):
-    """An event from its insert until it is numbered: what there is to do for the dispatcher."""
+    """An event from its insert until it is numbered: what there is to do for the dispatcher.
+
+    It says itself whom it is about and whether that is VAVO. Both are null where a hub of an earlier release
+    wrote it; then the event is looked at.
+    """
 
     __tablename__ = "pending_event"
 
     event_id: int = Field(sa_column=columns.key(primary=True))
+    student_id: int | None = Field(default=None, sa_column=columns.key(nullable=True))
+    vavo: bool | None = Field(default=None, sa_column=Column(Boolean, nullable=True))
