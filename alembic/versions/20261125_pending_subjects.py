@@ -1,7 +1,7 @@
 """Whom a pending event is about, beside its id, so that numbering need not look it up.
 
 Revision: 20261125_pending_subjects
-Follows: 20261125_client_certificates
+Follows: 20261125_deliveries
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "20261125_pending_subjects"
-down_revision: str | None = "20261125_client_certificates"
+down_revision: str | None = "20261125_deliveries"
 branch_labels: str | None = None
 depends_on: str | None = None
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from app.persistence.database import Database
 
 _LIMIT = "3s"
-_BEGIN = f"begin; select pg_advisory_xact_lock({AdvisoryLock.NUMBERING:d})"  # in one round trip, as numbering is hot
+# In one round trip, since numbering is hot.
+_BEGIN = f"begin; select pg_advisory_xact_lock({AdvisoryLock.NUMBERING:d})"
 
 
 class NumberingConnection:

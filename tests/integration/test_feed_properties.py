@@ -74,7 +74,7 @@ def runner():
 
 
 @pytest.fixture
-def lab(runner, template, database_url, key_files):
+def lab(runner, open_world, database_url, key_files):  # `open_world`: for a database that is furnished
     """Open a hub without a dispatcher, with a tail."""
     opened = Hub.open(
         load_settings(database_url=database_url, broadcast_url="memory://", **key_files), background=False
