@@ -133,7 +133,9 @@ order by m.organisation_id, r.application_id, m.outcome, m.findings, m.occurred_
 
 
 class TestJudgement:
-    def test_of_a_batch_is_that_of_its_messages_one_by_one(self, database_url, furnished, key_files):
+    # `open_world` is not called: it makes the database a furnished one, with the callers that `World` knows.
+    @pytest.mark.usefixtures("open_world")
+    def test_of_a_batch_is_that_of_its_messages_one_by_one(self, database_url, key_files):
         runs = itertools.count()
         loaded = load_settings(database_url=database_url, broadcast_url="memory://", **key_files)
         with asyncio.Runner() as runner:
