@@ -14,7 +14,7 @@ from app.domain.rates import RateKind
 from app.persistence.migrations import at_head
 from app.settings import Settings, load_settings
 from app.telemetry import configure_logging, log
-from app.transport.authentication import Authenticator
+from app.transport.authentication import LONGEST_LIFE, Authenticator
 from app.transport.client_certificate import CertificateReader
 from app.transport.demo import demo_routes
 from app.transport.graphql_endpoint import GraphQLEndpoint, Limits
@@ -106,6 +106,7 @@ def _endpoint(hub: Hub) -> GraphQLEndpoint:
             hub.services.clients,
             certificates=CertificateReader(settings.proxy_addresses),
             rule=hub.services.vetting.rule,
+            longest_life=max(LONGEST_LIFE, settings.access_token_seconds),
         ),
         hub.context,
         greeting=hub.greeting,

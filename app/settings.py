@@ -63,7 +63,9 @@ class Settings(BaseSettings):
     penetration_test_days: int = Field(
         default=365, ge=1, description="How long the penetration test of a client is good"
     )
-    access_token_seconds: int = Field(default=900, ge=10, le=900, description="Life of an access token")
+    access_token_seconds: int = Field(
+        default=900, ge=10, le=3600, description="Life of an access token; above 900 for measurements only"
+    )
     introspection: bool = Field(default=False, description="Whether callers may introspect the schema")
     demo: bool = Field(
         default=False, description="Demo mode: GraphiQL and tokens for the page; never in production"

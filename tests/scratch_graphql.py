@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator  # noqa: TC003 - Straw
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NewType
+from typing import TYPE_CHECKING, Any, NewType, Self, cast
 
 import strawberry
 import uvicorn
@@ -19,12 +19,15 @@ from strawberry.schema.config import StrawberryConfig
 from app.domain.access import Principal, Role
 from app.domain.errors import ForbiddenError, UnauthenticatedError, UnavailableError
 from app.transport.graphql_endpoint import GraphQLEndpoint, Limits
+from app.transport.http_protocol import HubHttpProtocol
 from app.transport.middleware import AccessLogMiddleware, SecurityHeadersMiddleware
 from app.transport.websocket_protocol import HubProtocol
 from graphql_schema.execution.operations import Operations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from app.feed.outlet import Outlet
 
 NUMBER = "999990342"  # a published test number
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -119,8 +122,40 @@ class Mutation:
         raise RuntimeError(NUMBER)
 
 
+class PushedChanges:
+    """Changes of which all but the last leave by the outlet, if there is one."""
+
+    def __init__(self, up_to: int) -> None:
+        self._numbers = iter(range(1, up_to + 1))
+        self._up_to = up_to
+        self._outlet: Outlet[Change] | None = None
+
+    def leave_by(self, outlet: Outlet[Change]) -> None:
+        self._outlet = outlet
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Change:
+        for number in self._numbers:
+            change = Change(number=number, text="é" * 40_000 if number == 2 else "short")
+            if self._outlet is None or number == self._up_to:
+                return change
+            frame = self._outlet.make(change)
+            assert frame is not None
+            assert self._outlet.line.write(frame)
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        self._numbers = iter(())
+
+
 @strawberry.type
 class Subscription:
+    @strawberry.subscription
+    async def pushed(self, up_to: int = 3) -> AsyncGenerator[Change, None]:
+        return cast("AsyncGenerator[Change, None]", PushedChanges(up_to))
+
     @strawberry.subscription
     async def changes(self, up_to: int = 3) -> AsyncGenerator[Change, None]:
         for number in range(1, up_to + 1):
@@ -277,6 +312,7 @@ async def live(limits: Limits | None = None, **options: Any) -> AsyncIterator[Li
         SecurityHeadersMiddleware(AccessLogMiddleware(app)),
         host="127.0.0.1",
         port=0,
+        http=HubHttpProtocol,
         ws=HubProtocol,
         lifespan="off",
         log_config=None,

@@ -97,11 +97,6 @@ class Listener:
         self._waiting: asyncio.Future[None] | None = None
 
     @property
-    def late(self) -> bool:
-        """Whether its client leaves pings unanswered."""
-        return self.outlet is not None and self.outlet.line.late
-
-    @property
     def is_waiting(self) -> bool:
         """Whether it has everything that it knows of."""
         return self._waiting is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from itertools import islice
 from typing import TYPE_CHECKING, Never
 
 from app.feed.audience import earliest_fresh
@@ -49,12 +48,12 @@ class HandingOut:
                 self._something.set()
 
     async def _serve_in_time(self, listeners: list[Listener]) -> None:
-        if any(listener.late for listener in listeners):
-            self._late.update(dict.fromkeys(one for one in listeners if one.late))
-            listeners = [one for one in listeners if not one.late]
-        one_after_another = iter(listeners)
-        while some := list(islice(one_after_another, _AT_ONCE)):
-            await _serve(some)
+        late = [one for one in listeners if one.outlet is not None and one.outlet.line.late]
+        if late:
+            self._late.update(dict.fromkeys(late))
+            listeners = [one for one in listeners if one not in self._late]
+        for start in range(0, len(listeners), _AT_ONCE):
+            await _serve(listeners[start : start + _AT_ONCE])
 
 
 async def _serve(listeners: Iterable[Listener]) -> None:

@@ -46,9 +46,13 @@ class ProcessingLog:
         """Return the record of a processing that ends now; each student stands in it once."""
         return ProcessingRecord(processing, self._clock(), tuple(sorted(set(student_ids))))
 
-    def delivered(self, processing: Processing, first: int, last: int) -> ProcessingRecord:
-        """Return the record of the delivery of these numbers of a feed."""
-        return ProcessingRecord(processing, self._clock(), (), numbers=(first, last))
+    def delivered(self, deliveries: Iterable[tuple[Processing, int, int]]) -> list[ProcessingRecord]:
+        """Return the records of deliveries up to now: each of the numbers of a feed from one to another."""
+        now = self._clock()
+        return [
+            ProcessingRecord(processing, now, (), numbers=(first, last))
+            for processing, first, last in deliveries
+        ]
 
     async def read(self, processing: Processing, student_ids: Iterable[int]) -> None:
         """Put a read on record; committed on return. One that found nobody is no processing of anybody."""

@@ -97,7 +97,7 @@ class DeliveryLog:
         ]
         if not due:
             return
-        records = [self._log.delivered(one.processing, one.recorded + 1, last) for one, last in due]
+        records = self._log.delivered((one.processing, one.recorded + 1, last) for one, last in due)
         try:
             async with reading(self._database) as unit:
                 await unit.records.add_processing(records)

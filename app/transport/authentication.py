@@ -34,7 +34,7 @@ _LONGEST_HEADER = 8 * 1024
 _MOST_KEPT = 10_000
 _FRESH_SECONDS = 20.0  # a revoked client is out within a minute
 _LEEWAY = 30.0
-_LONGEST_LIFE = 900.0
+LONGEST_LIFE = 900.0  # seconds, of a token
 _SCHEME = "bearer"
 _KINDS = frozenset({"at+jwt", "application/at+jwt"})
 _KNOWN_SCOPES = {str(scope): scope for scope in Scope}
@@ -74,6 +74,7 @@ class Authenticator:
         *,
         certificates: CertificateReader | None = None,
         rule: VettingRule | None = None,
+        longest_life: float = LONGEST_LIFE,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -85,6 +86,7 @@ class Authenticator:
         self._clients = clients
         self._certificates = certificates or CertificateReader()
         self._rule = rule or VettingRule()
+        self._longest_life = longest_life
         self._clock = clock
         self._monotonic = monotonic
         self._tokens: OrderedDict[bytes, _Token] = OrderedDict()
@@ -234,7 +236,7 @@ class Authenticator:
         ):
             raise UnauthenticatedError
         token.verify(key)
-        expires_at = token.check_times(self._clock(), leeway=_LEEWAY, longest=_LONGEST_LIFE)
+        expires_at = token.check_times(self._clock(), leeway=_LEEWAY, longest=self._longest_life)
         client_id, audience, scope = (
             token.text("client_id"),
             token.claims.get("aud"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.transport.client_certificate import CERTIFICATE, ShownCertificate, shown_on
+from app.transport.graphql_endpoint.line import LINE
 
 if TYPE_CHECKING:
     import asyncio
@@ -22,6 +23,8 @@ END_STREAMS = "end_streams"  # the name under which the application leaves the w
 class HubHttpProtocol(HttpToolsProtocol):
     """One HTTP connection of uvicorn."""
 
+    late = False
+    full_since: float | None = None
     _certificate: ShownCertificate | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -30,10 +33,39 @@ class HubHttpProtocol(HttpToolsProtocol):
         self._certificate = shown_on(transport)
 
     def on_message_begin(self) -> None:
-        """Begin a request, with the certificate of its connection in the scope."""
+        """Begin a request, with this connection and its certificate in the scope."""
         super().on_message_begin()
+        scope = cast("dict[str, object]", self.scope)
+        scope["extensions"] = {LINE: self}
         if self._certificate is not None:
-            cast("dict[str, object]", self.scope)[CERTIFICATE] = self._certificate
+            scope[CERTIFICATE] = self._certificate
+
+    def write(self, frame: bytes) -> bool:
+        """Write a whole chunk of the present answer, unless the client is behind or the answer at its end."""
+        cycle = self.cycle
+        if (
+            self.flow.write_paused
+            or cycle.response_complete
+            or cycle.disconnected
+            or self.transport.is_closing()
+        ):
+            return False
+        self.transport.write(frame)
+        return True
+
+    def abort(self) -> None:
+        """Cut the connection without a word."""
+        self.transport.abort()
+
+    def pause_writing(self) -> None:
+        """Note since when the client takes no more."""
+        self.full_since = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Note that it does again."""
+        self.full_since = None
+        super().resume_writing()
 
     def shutdown(self) -> None:
         """Let the application end its streams, then end as uvicorn does."""

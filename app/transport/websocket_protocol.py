@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from app.transport.client_certificate import CERTIFICATE, shown_on
-from app.transport.graphql_endpoint.parts import LINE
+from app.transport.graphql_endpoint.line import LINE
 
 if TYPE_CHECKING:
     import asyncio
@@ -33,6 +33,7 @@ class HubProtocol(WebSocketsSansIOProtocol):
     """One websocket connection of uvicorn; the application finds it in its scope, as a `Line`."""
 
     late = False
+    full_since: float | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection with a small write buffer: what is behind is better kept in the feed."""
@@ -63,6 +64,16 @@ class HubProtocol(WebSocketsSansIOProtocol):
             return False
         self.transport.write(frame)
         return True
+
+    def pause_writing(self) -> None:
+        """Note since when the peer takes no more."""
+        self.full_since = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Note that it does again."""
+        self.full_since = None
+        super().resume_writing()
 
     def keepalive_timeout(self) -> None:
         """Cut a peer that did not answer uvicorn's ping: it would not take a close frame either."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 import pytest
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 JSON = "application/json"
 RESPONSE = "application/graphql-response+json"
 EVENTS = "text/event-stream"
-QUICK = Limits(keep_alive_seconds=0.05, check_seconds=0.05, body_bytes=10_000, connections_per_client=2)
+QUICK = Limits(keep_alive_seconds=0.05, body_bytes=10_000, connections_per_client=2)
 
 
 @pytest.fixture(scope="module")
@@ -300,6 +300,33 @@ class TestEventStream:
         response = await client.post(hub.http, content=body("subscription{resumed}"), headers=headers)  # type: ignore[arg-type]
         assert response.status_code == 400
         assert code(response) == "BAD_USER_INPUT"
+
+    async def test_has_what_leaves_by_its_outlet(self, hub: Live, client: httpx.AsyncClient) -> None:
+        *heard, last = await self.listen(hub, client, "subscription{pushed{number text}}")
+        assert [event["id"] for event in heard] == ["1", "2", "3"]
+        answers = [json.loads(event["data"])["data"]["pushed"] for event in heard]
+        assert [answer["number"] for answer in answers] == [1, 2, 3]
+        assert answers[1]["text"] == "é" * 40_000
+        assert last == {"event": "complete", "data": ""}
+
+    async def test_is_cut_for_a_client_that_reads_nothing(self) -> None:
+        limits = Limits(keep_alive_seconds=0.1, stall_seconds=0.5, close_seconds=0.1)
+        async with live(limits) as hub:
+            reader, writer = await asyncio.open_connection("127.0.0.1", hub.port, limit=2**16)
+            content = body("subscription{flood(kilobytes: 60)}")
+            writer.write(
+                b"POST /graphql HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer good\r\n"
+                b"Accept: text/event-stream\r\nContent-Type: application/json\r\n"
+                b"Content-Length: %d\r\n\r\n%b" % (len(content), content)
+            )
+            assert b" 200 " in await reader.readuntil(b"\r\n")
+            cast("asyncio.Transport", writer.transport).pause_reading()
+            async with asyncio.timeout(10):
+                await hub.endpoint.connections.wait_until_empty()
+            cast("asyncio.Transport", writer.transport).resume_reading()
+            rest = await asyncio.wait_for(reader.read(), 10)
+            assert not rest.endswith(b"0\r\n\r\n"), "cut, not ended after all that waited"
+            writer.close()
 
     async def test_is_kept_alive(self, hub: Live, client: httpx.AsyncClient) -> None:
         async with client.stream("POST", hub.http, content=body("subscription{forever}")) as response:

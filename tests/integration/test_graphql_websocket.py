@@ -23,7 +23,6 @@ INIT = {"type": "connection_init", "payload": {"authorization": "Bearer good"}}
 QUICK = Limits(
     init_seconds=0.3,
     ping_seconds=0.1,
-    check_seconds=0.1,
     subscriptions_per_connection=2,
     connections_per_client=3,
 )
@@ -256,6 +255,15 @@ class TestSubscription:
                 {"id": "é", "type": "next", "payload": {"data": {"changes": {"number": 2}}}},
                 {"type": "complete", "id": "é"},
             ]
+
+    async def test_hears_what_leaves_by_its_outlet(self, hub: Live) -> None:
+        async with connected(hub) as socket:
+            await say(socket, subscribe("é", "subscription{pushed{number text}}"))
+            events = [await hear(socket) for _ in range(4)]
+        assert [event["id"] for event in events] == ["é"] * 4
+        assert [event["payload"]["data"]["pushed"]["number"] for event in events[:3]] == [1, 2, 3]
+        assert events[1]["payload"]["data"]["pushed"]["text"] == "é" * 40_000
+        assert events[3] == {"type": "complete", "id": "é"}
 
     async def test_frees_its_id_when_it_ends(self, hub: Live) -> None:
         async with connected(hub) as socket:

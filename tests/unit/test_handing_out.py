@@ -14,7 +14,7 @@ from websockets.streams import StreamReader
 from app.feed.audience import Audience, Listener
 from app.feed.handing_out import HandingOut
 from app.feed.outlet import Outlet
-from app.transport.graphql_endpoint.websocket import _frame
+from app.transport.graphql_endpoint.frames import next_frame
 from graphql_schema.execution.operations import Event
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class TestFrame:
         head = b'{"id":"1","type":"next","payload":'
         payload = b"1" * max(1, size - len(head) - 1)
         reader = StreamReader()
-        reader.feed_data(_frame(head, Event(payload, 1)))
+        reader.feed_data(next_frame(head, Event(payload, 1)))
         parsing = Frame.parse(reader.read_exact, mask=False, max_size=None)
         with pytest.raises(StopIteration) as parsed:
             next(parsing)

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from app.domain.errors import BadUserInputError
 from app.transport.graphql_endpoint.connections import Connections
+from app.transport.graphql_endpoint.frames import keep_alive, ping_frame
+from app.transport.graphql_endpoint.rounds import Rounds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,21 +24,6 @@ if TYPE_CHECKING:
 
 
 CLIENT = "koppelpunt.client_id"  # in the scope, for the access log
-LINE = "koppelpunt.line"  # in the scope's extensions: the `SocketLine`, where the server has one
-
-
-class SocketLine(Protocol):
-    """What the server lets one do with a connection beside ASGI."""
-
-    late: bool
-
-    def write(self, frame: bytes) -> bool:
-        """Write at once, or return False: the client is behind, or the connection ends."""
-        ...
-
-    def abort(self) -> None:
-        """Cut the connection without a word."""
-        ...
 
 
 class Authenticator(Protocol):
@@ -98,7 +85,6 @@ class Limits:
     ping_seconds: float = 15
     silence_seconds: float = 60  # a peer that says nothing, not even pong
     stall_seconds: float = 60  # a peer that reads nothing
-    check_seconds: float = 20  # of revoked clients
     keep_alive_seconds: float = 12  # comments in a stream of events; some proxies cut after 15
     close_seconds: float = 2  # to hand a close frame to the transport
     connections: int = 10_000
@@ -129,6 +115,11 @@ class Edge:
         self._rates = rates
         self._documents = documents
         self.connections = Connections(limits.connections, limits.connections_per_client)
+        valid, stall = authenticator.still_valid, limits.stall_seconds
+        self.rounds = Rounds(valid, greeting, ping_frame, seconds=limits.ping_seconds, stall_seconds=stall)
+        self.rounds_of_streams = Rounds(
+            valid, None, keep_alive, seconds=limits.keep_alive_seconds, stall_seconds=stall
+        )
         self._allowed_origins = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
 
     def spend(self, principal: Principal, kind: RateKind, amount: float = 1) -> None:

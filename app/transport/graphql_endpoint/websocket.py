@@ -11,7 +11,6 @@ from contextlib import aclosing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVarTuple
 
-import orjson
 from graphql import OperationType
 from starlette.websockets import WebSocketDisconnect
 from structlog.contextvars import bind_contextvars
@@ -27,7 +26,9 @@ from app.domain.errors import (
 from app.domain.rates import RateKind
 from app.feed.outlet import Outlet
 from app.transport.graphql_endpoint.connections import FULL, Close
-from app.transport.graphql_endpoint.parts import CLIENT, LINE, GraphQLRequest
+from app.transport.graphql_endpoint.frames import encode_message, head_of, next_frame, next_message
+from app.transport.graphql_endpoint.line import LINE
+from app.transport.graphql_endpoint.parts import CLIENT, GraphQLRequest
 from app.transport.guard import MalformedError, OversizedError, read_object
 from graphql_schema.errors import RequestFailedError, format_exception, format_hub_error
 
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
     from starlette.websockets import WebSocket
 
     from app.domain.access import Principal
-    from app.transport.graphql_endpoint.parts import Edge, SocketLine
-    from graphql_schema.execution.operations import Event
+    from app.transport.graphql_endpoint.line import SocketLine
+    from app.transport.graphql_endpoint.parts import Edge
 
 _Arguments = TypeVarTuple("_Arguments")
 
@@ -74,12 +75,11 @@ class WebSocketConnection:
         self._edge = edge
         self._limits = edge.limits
         self._websocket = websocket
-        self._line: SocketLine | None = websocket.scope.get("extensions", {}).get(LINE)
+        self._line: SocketLine = websocket.scope["extensions"][LINE]
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[Close] = self._loop.create_future()
         self._subscriptions: dict[str, asyncio.Task[None]] = {}
-        self._heard_at = self._loop.time()
-        self._blocked_since: float | None = None
+        self._heard_at = self._pinged_at = self._loop.time()
 
     def end(self, close: Close) -> None:
         """Ask the connection to end; returns at once."""
@@ -117,13 +117,13 @@ class WebSocketConnection:
         timer = self._loop.call_later(
             max(0, min(principal.expires_at - time.time(), _FAR)), self.end, _EXPIRED
         )
-        watch = asyncio.create_task(self._watched(self._watch, principal))
+        self._edge.rounds.add(self, principal, self._line)
         try:
             while message := await self._receive():
                 await self._handle(message, principal)
         finally:
             timer.cancel()
-            await self._stop([watch])
+            self._edge.rounds.remove(self)
 
     # The beginning
 
@@ -142,7 +142,7 @@ class WebSocketConnection:
         except TimeoutError:
             self.end(_INIT_TIMEOUT if deadline.expired() else _INTERNAL)
             return None
-        await self._send(_message("connection_ack", payload))
+        await self._send(encode_message("connection_ack", payload))
         return principal
 
     async def _await_init(self) -> dict[str, object] | None:
@@ -151,7 +151,7 @@ class WebSocketConnection:
                 case "connection_init":
                     return message
                 case "ping":
-                    await self._send(_message("pong", message.get("payload")))
+                    await self._send(encode_message("pong", message.get("payload")))
                 case "pong":
                     pass
                 case "subscribe":
@@ -201,6 +201,7 @@ class WebSocketConnection:
             self.end(_GONE)
             return None
         self._heard_at = self._loop.time()
+        self._line.late = False
         text = frame.get("text")
         if not isinstance(text, str):
             self.end(_MALFORMED)
@@ -223,7 +224,7 @@ class WebSocketConnection:
             case "complete":
                 await self._complete(message.get("id"))
             case "ping":
-                await self._send(_message("pong", message.get("payload")))
+                await self._send(encode_message("pong", message.get("payload")))
             case "pong":
                 pass
             case "connection_init":
@@ -247,7 +248,7 @@ class WebSocketConnection:
             return
         if len(self._subscriptions) >= self._limits.subscriptions_per_connection:
             error = LimitExceededError("This connection has as many subscriptions as it may.")
-            await self._send(_message("error", [format_hub_error(error)], operation_id))
+            await self._send(encode_message("error", [format_hub_error(error)], operation_id))
             return
         self._subscriptions[operation_id] = asyncio.create_task(
             self._watched(self._run, operation_id, request, principal)
@@ -264,7 +265,7 @@ class WebSocketConnection:
     # What the server says
 
     async def _run(self, operation_id: str, request: GraphQLRequest, principal: Principal) -> None:
-        head = b'{"id":' + orjson.dumps(operation_id) + b',"type":"next","payload":'
+        head = head_of(operation_id)
         errors: list[GraphQLFormattedError] | None = None
         try:
             self._edge.spend(principal, RateKind.REQUESTS)
@@ -276,11 +277,11 @@ class WebSocketConnection:
             cost = self._edge.operations.price(prepared, request.variables)
             self._edge.spend(principal, RateKind.COST, cost)
             context = self._edge.make_context(principal)
-            outlet = None if self._line is None else Outlet(self._line, head, partial(_frame, head))
+            outlet = Outlet(self._line, head, partial(next_frame, head))
             events = self._edge.operations.subscribe(prepared, request.variables, context, outlet)
             async with aclosing(events):
                 async for event in events:
-                    await self._send(_next(head, event))
+                    await self._send(next_message(head, event))
         except RequestFailedError as failure:
             errors = failure.errors
         except (BadUserInputError, OperationNotAllowedError, RateLimitedError, UnavailableError) as error:
@@ -288,37 +289,23 @@ class WebSocketConnection:
         # The id is free before the client hears of the end, since it may use it again at once.
         self._subscriptions.pop(operation_id, None)
         kind = "complete" if errors is None else "error"
-        await self._send(_message(kind, errors, operation_id))
+        await self._send(encode_message(kind, errors, operation_id))
 
     async def _send(self, message: bytes) -> None:
         """Send a text frame; waits while the peer's buffers are full."""
-        if self._blocked_since is None:
-            self._blocked_since = self._loop.time()
         await self._websocket.send({"type": "websocket.send", "text": message.decode()})
-        self._blocked_since = None  # it took something
 
-    async def _watch(self, principal: Principal) -> None:
-        """Ping, and look whether the peer still reads and answers and may still listen."""
-        limits = self._limits
-        ping_at = self._loop.time() + limits.ping_seconds
-        check_at = self._loop.time() + limits.check_seconds
-        while True:
-            await asyncio.sleep(min(ping_at, check_at) - self._loop.time())
-            now = self._loop.time()
-            if self._blocked_since is not None and now - self._blocked_since > limits.stall_seconds:
-                self.end(_STALLED)
-            elif now - self._heard_at > limits.silence_seconds:
-                self.end(_SILENT)
-            if now >= check_at:
-                check_at = now + limits.check_seconds
-                with suppress(HubError):  # who cannot be asked about is not cut off
-                    if not await self._edge.authenticator.still_valid(principal):
-                        self.end(_FORBIDDEN)
-            if now >= ping_at:
-                ping_at = now + limits.ping_seconds
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(limits.ping_seconds):
-                        await self._send(_message("ping", await self._greeting(principal)))
+    def look(self, *, is_stalled: bool, is_valid: bool) -> None:
+        """End what is over, before the next ping; who left the last one unanswered is served after others."""
+        now = self._loop.time()
+        if is_stalled:
+            self.end(_STALLED)
+        elif now - self._heard_at > self._limits.silence_seconds - self._limits.ping_seconds:
+            self.end(_SILENT)  # the next look would be too late
+        elif not is_valid:
+            self.end(_FORBIDDEN)
+        self._line.late = self._heard_at < self._pinged_at
+        self._pinged_at = now
 
     # The end
 
@@ -346,29 +333,4 @@ class WebSocketConnection:
                 async with asyncio.timeout(self._limits.close_seconds):
                     await self._websocket.close(close.code, close.reason)
                     return
-        if self._line is not None:
-            self._line.abort()
-
-
-def _next(head: bytes, event: Event) -> bytes:
-    return head + event.payload + b"}"
-
-
-def _frame(head: bytes, event: Event) -> bytes:
-    """Return a whole text frame, from a server not masked (RFC 6455, 5.2)."""
-    text = _next(head, event)
-    size = len(text)
-    if size < 126:  # noqa: PLR2004 - the protocol's
-        return bytes((0x81, size)) + text
-    if size < 65_536:  # noqa: PLR2004 - likewise
-        return b"\x81\x7e" + size.to_bytes(2, "big") + text
-    return b"\x81\x7f" + size.to_bytes(8, "big") + text
-
-
-def _message(kind: str, payload: object = None, operation_id: str | None = None) -> bytes:
-    message: dict[str, object] = {"type": kind}
-    if operation_id is not None:
-        message["id"] = operation_id
-    if payload is not None:
-        message["payload"] = payload
-    return orjson.dumps(message)
+        self._line.abort()

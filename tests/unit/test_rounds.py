@@ -1,0 +1,126 @@
+"""One look after all connections: what is asked once for many, and what ends whom."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from app.domain.errors import UnavailableError
+from app.transport.graphql_endpoint.rounds import Rounds
+from tests.scratch_graphql import a_principal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from app.domain.access import Principal
+
+_SECONDS = 0.05
+
+
+class _Connection:
+    """A connection, and its line."""
+
+    late = False
+    full_since: float | None = None
+
+    def __init__(self, rounds: Rounds | None = None) -> None:
+        self.rounds = rounds
+        self.looks: list[tuple[bool, bool]] = []
+        self.frames: list[bytes] = []
+        self.looked = asyncio.Event()
+
+    def look(self, *, is_stalled: bool, is_valid: bool) -> None:
+        self.looks.append((is_stalled, is_valid))
+        self.looked.set()
+        if self.rounds is not None:
+            self.rounds.remove(self)
+
+    def write(self, frame: bytes) -> bool:
+        self.frames.append(frame)
+        return True
+
+    def abort(self) -> None:
+        raise NotImplementedError
+
+
+class _Hub:
+    """Who is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.is_valid = True
+        self.unavailable = False
+
+    async def still_valid(self, principal: Principal) -> bool:
+        self.asked.append(f"valid {principal.client_id}")
+        if self.unavailable:
+            raise UnavailableError
+        return self.is_valid
+
+    async def greeting(self, principal: Principal) -> Mapping[str, object] | None:
+        self.asked.append(f"greeting {principal.organisation_id}")
+        if self.unavailable:
+            raise UnavailableError
+        return {"last": 7}
+
+    def rounds(self) -> Rounds:
+        return Rounds(
+            self.still_valid, self.greeting, lambda said: b"%r" % said, seconds=_SECONDS, stall_seconds=1
+        )
+
+
+async def _looked_at(*connections: _Connection) -> None:
+    async with asyncio.timeout(10):
+        for connection in connections:
+            await connection.looked.wait()
+
+
+class TestRounds:
+    async def test_ask_once_for_all_of_a_client(self) -> None:
+        hub = _Hub()
+        rounds, principal = hub.rounds(), a_principal()
+        connections = [_Connection(rounds) for _ in range(200)]
+        for connection in connections:
+            rounds.add(connection, principal, connection)
+        await _looked_at(*connections)
+        assert sorted(hub.asked) == ["greeting 1", "valid client"]
+        assert [one.looks for one in connections] == [[(False, True)]] * 200
+        assert [one.frames for one in connections] == [[b"{'last': 7}"]] * 200
+
+    async def test_cut_nobody_off_about_whom_they_cannot_ask(self) -> None:
+        hub = _Hub()
+        hub.unavailable = True
+        rounds, connection = hub.rounds(), _Connection()
+        rounds.add(connection, a_principal(), connection)
+        await _looked_at(connection)
+        rounds.remove(connection)
+        assert connection.looks[0] == (False, True)
+        assert connection.frames[0] == b"None"
+
+    async def test_tell_who_has_lost_its_rights_and_who_reads_nothing(self) -> None:
+        hub = _Hub()
+        hub.is_valid = False
+        rounds, stalled, full = hub.rounds(), _Connection(), _Connection()
+        now = asyncio.get_running_loop().time()
+        stalled.full_since, full.full_since = now - 2, now
+        for connection in (stalled, full):
+            rounds.add(connection, a_principal(), connection)
+        await _looked_at(stalled, full)
+        for connection in (stalled, full):
+            rounds.remove(connection)
+        assert (stalled.looks[0], full.looks[0]) == ((True, False), (False, False))
+
+    async def test_go_on_with_who_comes_after_everybody_has_left(self) -> None:
+        hub = _Hub()
+        rounds = hub.rounds()
+        for _ in range(2):
+            connection = _Connection(rounds)
+            rounds.add(connection, a_principal(), connection)
+            await _looked_at(connection)
+            async with asyncio.timeout(10):
+                while rounds._task is not None:  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(0.01)
+        left = _Connection()
+        rounds.add(left, a_principal(), left)
+        rounds.remove(left)
+        assert left.looks == []
