@@ -161,6 +161,7 @@ class Hub:
         background: bool = True,
         patience: float = 0,
         tracing: Tracing | None = None,
+        clock: Callable[[], datetime] = clock,
     ) -> AsyncIterator[Self]:
         """Open a hub; without `background` it numbers, delivers and refreshes nothing by itself.
 

@@ -40,7 +40,12 @@ def simulate(  # noqa: PLR0917 - options, by name
     rate: Annotated[
         float | None, typer.Option(min=0.1, help="Messages per second; as fast as it goes if left out.")
     ] = None,
-    url: _Url = None,
+    url: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Address of the hub; several times for hubs on one database. Else that of the settings."
+        ),
+    ] = None,
     clients: _Clients = None,
     data: Annotated[
         Path | None,
@@ -71,7 +76,7 @@ def simulate(  # noqa: PLR0917 - options, by name
         settings = load_settings()
         players, programmes = await _players(settings, clients, data or _reference_data())
         plan = Plan(
-            url or settings.base_url,
+            tuple(url or [settings.base_url]),
             secrets.randbelow(_SEEDS) if seed is None else seed,
             registrations,
             programmes,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 _ACQUIRE_SECONDS = 10
+_CONNECT_SECONDS = 5
+_SESSION_SECONDS = 20
 _SERVER_SETTINGS = {
     "application_name": "koppelpunt",
     "jit": "off",
@@ -71,7 +73,13 @@ class Database:
         self._pool_size = pool_size
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self.engine: AsyncEngine = create_async_engine(
-            sqlalchemy_url(url), pool_size=2, max_overflow=3, pool_pre_ping=True, hide_parameters=True
+            sqlalchemy_url(url),
+            pool_size=2,
+            max_overflow=3,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            # Without a limit a connection that vanished without a word is waited for until TCP gives up.
+            connect_args={"timeout": _CONNECT_SECONDS, "command_timeout": _SESSION_SECONDS},
         )
 
     async def open(self) -> None:
@@ -85,6 +93,7 @@ class Database:
                 server_settings=_SERVER_SETTINGS,
                 command_timeout=35,
                 max_inactive_connection_lifetime=600,
+                timeout=_CONNECT_SECONDS,
             )
         except UNAVAILABLE as error:
             raise UnavailableError from error
@@ -97,6 +106,14 @@ class Database:
                 await asyncio.wait_for(self._pool.close(), 10)
             except TimeoutError:
                 self._pool.terminate()
+
+    async def distrust(self) -> None:
+        """Use no connection of the pool again that is open now: another one has just proved dead.
+
+        One that vanished without a word would cost its next user the whole time limit of a statement.
+        """
+        if self._pool is not None:
+            await self._pool.expire_connections()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
@@ -125,5 +142,8 @@ class Database:
     async def dedicated(self, **server_settings: str) -> asyncpg.Connection[asyncpg.Record]:
         """Open a connection outside the pool, for locks and listening; the caller closes it."""
         return await asyncpg.connect(
-            self.url, timeout=5, command_timeout=5, server_settings={**_SERVER_SETTINGS, **server_settings}
+            self.url,
+            timeout=_CONNECT_SECONDS,
+            command_timeout=5,
+            server_settings={**_SERVER_SETTINGS, **server_settings},
         )

@@ -10,6 +10,8 @@ import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Self
 
+from app.persistence.database import UNAVAILABLE
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -41,6 +43,9 @@ class Candidacy:
         )
         try:
             yield cls(connection, key)
+        except UNAVAILABLE:
+            await database.distrust()
+            raise
         finally:
             connection.terminate()
 

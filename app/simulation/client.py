@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import httpx
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from app.simulation.credentials import Credentials
 
@@ -51,11 +52,18 @@ def http_client(url: str) -> httpx.AsyncClient:
 
 
 class HubClient:
-    """One OAuth client of a hub. What fails on the way is tried again for a minute."""
+    """One OAuth client of a hub. What fails on the way is tried again for a minute.
 
-    def __init__(self, http: httpx.AsyncClient, credentials: Credentials) -> None:
+    `addresses`: where else the same hub is, to be tried in turn when it does not answer.
+    """
+
+    def __init__(
+        self, http: httpx.AsyncClient, credentials: Credentials, addresses: Sequence[str] = ()
+    ) -> None:
         self._http = http
         self._credentials = credentials
+        self._addresses = deque(one.rstrip("/") for one in (str(http.base_url), *addresses))
+        self._known = False
         self._token = ""
         self._renew_at = 0.0
         self._renewing = asyncio.Lock()
@@ -68,8 +76,12 @@ class HubClient:
 
     @property
     def url(self) -> str:
-        """The address of the hub, without a slash at its end."""
-        return str(self._http.base_url).rstrip("/")
+        """The address of the hub that is tried now, without a slash at its end."""
+        return self._addresses[0]
+
+    def look_elsewhere(self) -> None:
+        """Try the next address from now on, if there are several."""
+        self._addresses.rotate(-1)
 
     async def token(self) -> str:
         """Return an access token that is good for some time yet. Raises HubError."""
@@ -86,20 +98,27 @@ class HubClient:
     async def new_token(self) -> tuple[str, int]:
         """Ask for an access token; return it with its life in seconds. Raises HubError."""
         try:
-            metadata = (await self._http.get(_METADATA)).raise_for_status().json()
+            metadata = (await self._http.get(f"{self.url}{_METADATA}")).raise_for_status().json()
             form = {
                 "grant_type": "client_credentials",
                 "client_assertion_type": _ASSERTION_TYPE,
                 "client_assertion": self._credentials.assertion(str(metadata["issuer"])),
             }
-            answer = await self._http.post("/oauth/token", data=form)
+            answer = await self._http.post(f"{self.url}/oauth/token", data=form)
             body = answer.json()
         except (httpx.HTTPError, ValueError, KeyError) as error:
             message = f"{self.url} gives no tokens ({type(error).__name__}); is a hub running there?"
-            raise HubError(message) from None
+            raise HubError(message, self._passing) from None
         if answer.is_error:
-            raise HubError(f"{self.url} refuses the client {self.name!r}: {body.get('error')}")
+            code = self._passing if answer.is_server_error or answer.status_code == _TOO_BUSY else ""
+            raise HubError(f"{self.url} refuses the client {self.name!r}: {body.get('error')}", code)
+        self._known = True
         return str(body["access_token"]), int(body["expires_in"])
+
+    @property
+    def _passing(self) -> str:
+        # Who never got a token is told at once that there is no hub; who did waits for it to come back.
+        return "UNAVAILABLE" if self._known else ""
 
     async def ask(self, document: str, variables: Mapping[str, object] | None = None) -> dict[str, object]:
         """Return the `data` of an operation; raise HubError when it is refused.
@@ -122,12 +141,13 @@ class HubClient:
             if time.monotonic() > deadline:
                 raise failure
             self.retries += 1
+            self.look_elsewhere()
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _ask(self, document: str, variables: Mapping[str, object] | None) -> dict[str, object]:
         answer = await self._http.post(
-            "/graphql",
+            f"{self.url}/graphql",
             json={"query": document, "variables": variables},
             headers={
                 "Accept": "application/graphql-response+json",

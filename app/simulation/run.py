@@ -41,9 +41,13 @@ _KIBIBYTE = 1024
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to play. `rate` in messages per second, None: as fast as the hub takes them."""
+    """What to play.
 
-    url: str
+    `urls`: of one hub, or of several on one database. `rate` in messages per second, None: as fast as the hub
+    takes them.
+    """
+
+    urls: tuple[str, ...]
     seed: int
     registrations: int
     programmes: tuple[str, ...]
@@ -77,7 +81,7 @@ async def simulate(
     world = world_of(clients, plan.programmes, plan.favourite)
     progress(f"generating {plan.registrations:,} registrations")
     traffic = generate(plan.seed, plan.registrations, world, now=datetime.now(UTC), school_year=school_year())
-    async with http_client(plan.url) as http:
+    async with http_client(plan.urls[0]) as http:
         return await _Run(plan, http, world, traffic, clients, progress).play()
 
 
@@ -98,7 +102,7 @@ class _Run:
         self._progress = progress
         self._random = Random(plan.seed)
         self._ledger = Ledger()
-        named = {one.name: HubClient(http, one) for one in clients}
+        named = {one.name: HubClient(http, one, plan.urls[1:]) for one in clients}
         self._senders = Senders(named, self._ledger, batch=plan.batch, concurrency=plan.concurrency)
         self._receivers = [
             Receiver(named[name], self._random) for name in (*world.transfer_systems, world.cambo)

@@ -57,12 +57,20 @@ class Subscriber:
             try:
                 await self._connected(after(), hear)
             except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake, _LostError):
-                pause = 0.05 if self.listening.is_set() else min(pause * 2, _LONGEST_PAUSE)
+                pause = self._pause_after(pause)
+            except HubError as error:
+                if error.code not in _TRANSIENT:
+                    raise
+                pause = self._pause_after(pause)
             finally:
                 self._socket = None
                 self.listening.clear()
             self.reconnects += 1
             await asyncio.sleep(pause)
+
+    def _pause_after(self, pause: float) -> float:
+        self._client.look_elsewhere()
+        return 0.05 if self.listening.is_set() else min(pause * 2, _LONGEST_PAUSE)
 
     async def cut(self, *, politely: bool) -> None:
         """Lose the connection, with a close frame or without; `run` makes a new one."""

@@ -5,60 +5,69 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import asyncpg
+import psutil
+
+from tests.faults.small_disk import fill
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from tests.faults.live import LiveHub
+    from tests.faults.proxy import Proxy
+    from tests.faults.trial import Trial
 
 
-async def kill_a_worker(hub: LiveHub) -> None:
+async def kill_a_worker(trial: Trial) -> None:
     """Kill -9 of a process that serves."""
-    hub.random.choice(hub.workers()).kill()
+    trial.hub.random.choice(trial.hub.workers()).kill()
 
 
-async def kill_the_leader(hub: LiveHub) -> None:
+async def kill_the_leader(trial: Trial) -> None:
     """Kill -9 of the process with the dispatcher."""
-    (await hub.leader()).kill()
+    (await trial.hub.leader()).kill()
 
 
-async def stop_the_leader(hub: LiveHub) -> None:
+async def stop_the_leader(trial: Trial) -> None:
     """Let the process with the dispatcher hang for some seconds."""
-    leader = await hub.leader()
+    leader = await trial.hub.leader()
     leader.send_signal(signal.SIGSTOP)
     await asyncio.sleep(4.5)
     leader.send_signal(signal.SIGCONT)
 
 
-async def kill_postgresql(hub: LiveHub) -> None:
+async def kill_postgresql(trial: Trial) -> None:
     """Kill -9 of the postmaster."""
-    place = hub.server._started()
-    os.kill(int((place.data / "postmaster.pid").read_text().split("\n", 1)[0]), signal.SIGKILL)
+    os.kill(postmaster(trial.hub), signal.SIGKILL)
 
 
-async def kill_a_backend(hub: LiveHub) -> None:
+def postmaster(hub: LiveHub) -> int:
+    """Return the process id of PostgreSQL."""
+    file = hub.server._started().data / "postmaster.pid"
+    return int(file.read_text(encoding="utf-8").split("\n", 1)[0])
+
+
+async def kill_a_backend(trial: Trial) -> None:
     """Kill -9 of a backend, upon which PostgreSQL ends all others and recovers."""
-    pid = await hub.ask(
+    pid = await trial.hub.ask(
         "select pid from pg_stat_activity where application_name like 'koppelpunt%' order by random() limit 1"
     )
     os.kill(int(str(pid)), signal.SIGKILL)
 
 
-async def terminate_connections(hub: LiveHub) -> None:
+async def terminate_connections(trial: Trial) -> None:
     """End every connection to the database."""
-    await hub.ask(
+    await trial.hub.ask(
         "select count(pg_terminate_backend(pid)) from pg_stat_activity"
         " where datname = current_database() and pid <> pg_backend_pid()"
     )
 
 
-async def hold_locks(hub: LiveHub) -> None:
+async def hold_locks(trial: Trial) -> None:
     """Leave a transaction idle that holds feeds and registrations, for longer than numbering waits."""
-    connection = await asyncpg.connect(hub.server.url)
+    connection = await asyncpg.connect(trial.hub.server.url)
     try:
         async with connection.transaction():
             await connection.execute("select 1 from feed for update")
@@ -70,9 +79,9 @@ async def hold_locks(hub: LiveHub) -> None:
         connection.terminate()
 
 
-async def read_for_long(hub: LiveHub) -> None:
+async def read_for_long(trial: Trial) -> None:
     """Leave a read transaction open behind, for as long as the connection lives."""
-    connection = await asyncpg.connect(hub.server.url)
+    connection = await asyncpg.connect(trial.hub.server.url)
 
     async def read() -> None:
         with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
@@ -87,13 +96,124 @@ async def read_for_long(hub: LiveHub) -> None:
 
 _behind: set[asyncio.Task[None]] = set()
 
-FAULTS: tuple[Callable[[LiveHub], Awaitable[None]], ...] = (
+
+async def kill_one_worker_and_stop_another(trial: Trial) -> None:
+    """Kill -9 of one process that serves while another hangs for some seconds."""
+    dead, *others = trial.hub.random.sample(trial.hub.workers(), len(trial.hub.workers()))
+    for other in others[:1]:
+        other.send_signal(signal.SIGSTOP)
+    dead.kill()
+    await asyncio.sleep(4.5)
+    for other in others[:1]:
+        with suppress(psutil.NoSuchProcess):  # it may have hung too long for its supervisor
+            other.send_signal(signal.SIGCONT)
+
+
+async def exhaust_descriptors(trial: Trial) -> None:
+    """Let no process that serves open one file or socket more, for some seconds."""
+    before = {}
+    for worker in trial.hub.workers():
+        before[worker] = worker.rlimit(psutil.RLIMIT_NOFILE)
+        worker.rlimit(psutil.RLIMIT_NOFILE, (worker.num_fds(), before[worker][1]))
+    # Who is connected comes back, and finds no descriptor left.
+    await terminate_connections(trial)
+    for proxy in trial.clients:
+        proxy.cut()
+    await asyncio.sleep(3)
+    for worker, limits in before.items():
+        with suppress(psutil.NoSuchProcess):
+            worker.rlimit(psutil.RLIMIT_NOFILE, limits)
+
+
+async def fill_the_disk(trial: Trial) -> None:
+    """Leave no room on the disk of the database for some seconds; where it is a small one."""
+    filled = await asyncio.to_thread(fill, trial.hub.folder)
+    try:
+        # It is met when a segment of the log or a page is added.
+        await asyncio.sleep(5)
+        with suppress(asyncpg.PostgresError, OSError):
+            await trial.hub.ask("select count(pg_switch_wal()), pg_sleep(3)")
+    finally:
+        filled.unlink()
+
+
+# --- the network, where there are proxies
+
+
+def _any_proxy(trial: Trial) -> Proxy:
+    assert trial.database is not None
+    return trial.hub.random.choice([trial.database, *trial.clients])
+
+
+async def cut_connections(trial: Trial) -> None:
+    """End the connections to the database, or those of the clients."""
+    _any_proxy(trial).cut()
+
+
+async def cut_in_mid_frame(trial: Trial) -> None:
+    """End them after half of what comes next."""
+    _any_proxy(trial).cut_in_mid_frame()
+    await asyncio.sleep(1)
+
+
+async def lose_the_network(trial: Trial) -> None:
+    """Pass on nothing for some seconds, and then all of it."""
+    proxy = _any_proxy(trial)
+    proxy.stall()
+    await asyncio.sleep(5)
+    proxy.resume()
+
+
+async def leave_half_open(trial: Trial) -> None:
+    """Let every connection of clients vanish without a word; new ones are all right."""
+    for proxy in trial.clients:
+        proxy.lose()
+
+
+async def lose_the_database(trial: Trial) -> None:
+    """Let every connection to the database vanish without a word; new ones are all right."""
+    assert trial.database is not None
+    trial.database.lose()
+
+
+# --- the doorbell, where it is a Redis
+
+
+async def kill_redis(trial: Trial) -> None:
+    """Kill -9 of Redis; it is back two seconds later, and knows nothing."""
+    assert trial.redis is not None
+    trial.redis.kill()
+    await asyncio.sleep(2)
+    trial.redis.start()
+
+
+async def flush_redis(trial: Trial) -> None:
+    """Let Redis forget everything and cut off its listeners."""
+    assert trial.redis is not None
+    await asyncio.to_thread(trial.redis.flush)
+
+
+Fault = Callable[["Trial"], Awaitable[None]]
+
+PROCESSES: tuple[Fault, ...] = (
     kill_a_worker,
     kill_the_leader,
     stop_the_leader,
+    kill_one_worker_and_stop_another,
+    exhaust_descriptors,
+)
+DATABASE: tuple[Fault, ...] = (
     kill_postgresql,
     kill_a_backend,
     terminate_connections,
     hold_locks,
     read_for_long,
 )
+NETWORK: tuple[Fault, ...] = (
+    cut_connections,
+    cut_in_mid_frame,
+    lose_the_network,
+    leave_half_open,
+    lose_the_database,
+)
+BELL: tuple[Fault, ...] = (kill_redis, flush_redis)

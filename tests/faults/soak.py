@@ -8,24 +8,33 @@ import secrets
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
-from tests.faults.breaking import FAULTS
-from tests.faults.live import Trial
+from tests.faults.breaking import BELL, DATABASE, NETWORK, PROCESSES, fill_the_disk
+from tests.faults.small_disk import may_mount, small_disk
+from tests.faults.trial import Trial
 
 
 async def soak(minutes: float, seed: int) -> int:
     """Break what chance picks until the time is up; return the number of broken promises."""
     ends_at = time.monotonic() + minutes * 60
-    with tempfile.TemporaryDirectory(prefix="soak-") as folder:
-        async with Trial.running(Path(folder), seed) as trial:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soak-")))
+        faults = [*PROCESSES, *DATABASE, *NETWORK]
+        if has_redis := sys.version_info < (3, 13):
+            faults += BELL
+        if may_mount():
+            stack.enter_context(small_disk(folder, megabytes=400))
+            faults.append(fill_the_disk)
+        async with Trial.running(folder, seed, workers=3, proxied=True, redis=has_redis) as trial:
             await trial.goes_on()
             while time.monotonic() < ends_at:
                 # Two at once now and then: nothing waits for the other to be over.
-                chosen = trial.hub.random.sample(FAULTS, trial.hub.random.choice((1, 1, 1, 2)))
-                await asyncio.gather(*(fault(trial.hub) for fault in chosen), return_exceptions=True)
+                chosen = trial.hub.random.sample(faults, trial.hub.random.choice((1, 1, 1, 2)))
+                await asyncio.gather(*(fault(trial) for fault in chosen), return_exceptions=True)
                 names = " and ".join(fault.__name__ for fault in chosen)
-                print(f"{names}: went on after {await trial.goes_on(90):.1f} s", flush=True)
+                print(f"{names}: went on after {await trial.goes_on(120):.1f} s", flush=True)
                 await asyncio.sleep(trial.hub.random.random() * 2)
             found = await trial.finish(120)
     for problem in found:

@@ -11,7 +11,7 @@ from app.domain.errors import UnavailableError
 from app.domain.status_message import Outcome
 from app.feed.doorbell import Bell
 from tests.factories.world import a_message
-from tests.faults.proxy import SwallowingProxy
+from tests.faults.proxy import Proxy
 
 
 @pytest.fixture
@@ -19,9 +19,7 @@ async def proxy(database_url):
     """Stand between hub and PostgreSQL."""
     folder = parse_qs(urlsplit(database_url).query)["host"][0]
     with tempfile.TemporaryDirectory(prefix="proxy-", dir="/tmp") as own:  # a path short enough for a socket
-        async with SwallowingProxy.listening(
-            f"{folder}/.s.PGSQL.5432", Path(own) / ".s.PGSQL.5432"
-        ) as listening:
+        async with Proxy.listening(f"{folder}/.s.PGSQL.5432", Path(own) / ".s.PGSQL.5432") as listening:
             listening.url = database_url.split("?")[0] + f"?host={own}&port=5432"
             yield listening
 
