@@ -6,12 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from alembic import context
-from sqlalchemy import pool, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import text
 from sqlmodel import SQLModel
 
 from app.persistence import tables
-from app.persistence.database import sqlalchemy_url
+from app.persistence.database import engine_for
 from app.settings import load_settings
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def _migrate(connection: Connection) -> None:
 
 
 async def _online() -> None:
-    engine = create_async_engine(sqlalchemy_url(_url()), poolclass=pool.NullPool, hide_parameters=True)
+    engine = engine_for(_url(), command_seconds=None, pooled=False)
     async with engine.connect() as connection:
         await connection.run_sync(_migrate)
     await engine.dispose()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import asyncpg
-from sqlalchemy import URL, make_url
+from sqlalchemy import NullPool
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -60,9 +61,16 @@ def plain_url(url: str) -> str:
     return "postgresql://" + url.split("://", 1)[1]
 
 
-def sqlalchemy_url(url: str) -> URL:
-    """Return the address as SQLAlchemy takes it."""
-    return make_url(url).set(drivername="postgresql+asyncpg")
+def engine_for(url: str, *, command_seconds: float | None, pooled: bool) -> AsyncEngine:
+    """Return an engine; asyncpg reads the address, with `sslmode` and whatever else libpq knows.
+
+    Without `command_seconds` a connection that vanished without a word is waited for until TCP gives up.
+    """
+    pool = {"pool_size": 2, "max_overflow": 3, "pool_pre_ping": True} if pooled else {"poolclass": NullPool}
+    connect = partial(
+        asyncpg.connect, plain_url(url), timeout=_CONNECT_SECONDS, command_timeout=command_seconds
+    )
+    return create_async_engine("postgresql+asyncpg://", async_creator=connect, hide_parameters=True, **pool)
 
 
 class Database:
@@ -72,15 +80,7 @@ class Database:
         self.url = plain_url(url)
         self._pool_size = pool_size
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
-        self.engine: AsyncEngine = create_async_engine(
-            sqlalchemy_url(url),
-            pool_size=2,
-            max_overflow=3,
-            pool_pre_ping=True,
-            hide_parameters=True,
-            # Without a limit a connection that vanished without a word is waited for until TCP gives up.
-            connect_args={"timeout": _CONNECT_SECONDS, "command_timeout": _SESSION_SECONDS},
-        )
+        self.engine = engine_for(url, command_seconds=_SESSION_SECONDS, pooled=True)
 
     async def open(self) -> None:
         """Connect; raise UnavailableError when there is no server."""

@@ -69,7 +69,13 @@ class HubHttpProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Let the application end its streams, then end as uvicorn does."""
-        end_streams: Callable[[], None] | None = getattr(getattr(self.app, "state", None), END_STREAMS, None)
-        if end_streams is not None:
-            end_streams()
+        end_streams(self.app)
         super().shutdown()
+
+
+def end_streams(app: object) -> bool:
+    """Let an application end its streams and websockets; tell whether it has a way to do so."""
+    way: Callable[[], None] | None = getattr(getattr(app, "state", None), END_STREAMS, None)
+    if way is not None:
+        way()
+    return way is not None

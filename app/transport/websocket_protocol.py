@@ -15,6 +15,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from app.transport.client_certificate import CERTIFICATE, shown_on
 from app.transport.graphql_endpoint.line import LINE
+from app.transport.http_protocol import end_streams
 
 if TYPE_CHECKING:
     import asyncio
@@ -88,8 +89,12 @@ class HubProtocol(WebSocketsSansIOProtocol):
             self.close_timer = self.loop.call_later(self.close_timeout, self.abort)
 
     def shutdown(self) -> None:
-        """Say 1012 at the end of the server; who does not take it is cut."""
-        super().shutdown()
+        """Let the application say 1012 and why; who does not take it is cut.
+
+        uvicorn's own close frame has no reason, and would be the first.
+        """
+        if self.close_sent or not self.handshake_complete or not end_streams(self.app):
+            super().shutdown()
         self.loop.call_later(_SHUTDOWN_SECONDS, self.abort)
 
     def abort(self) -> None:

@@ -31,11 +31,13 @@ class Proxy:
 
     @classmethod
     @asynccontextmanager
-    async def listening(cls, server: str | int, place: Path | int) -> AsyncIterator[Proxy]:
+    async def listening(
+        cls, server: str | int, place: Path | int, *, host: str = "127.0.0.1"
+    ) -> AsyncIterator[Proxy]:
         """Listen at a place for the server at another one."""
         proxy = cls(server)
         listener = (
-            await asyncio.start_server(proxy._serve, "127.0.0.1", place)
+            await asyncio.start_server(proxy._serve, host, place)
             if isinstance(place, int)
             else await asyncio.start_unix_server(proxy._serve, str(place))
         )

@@ -33,9 +33,10 @@ from tests.faults.proxy import Proxy
 from tests.faults.redis_server import Redis, redis_program
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
 
     from app.domain.access import Principal
+    from tests.faults.namespace import Namespace
 
 REPORT = """
 mutation ($input: ReportStatusesInput!) {
@@ -80,16 +81,17 @@ class Trial:
         *,
         workers: int = 2,
         hubs: int = 1,
-        host: str = "127.0.0.1",
-        prefix: Sequence[str] = (),
+        behind: Namespace | None = None,
         proxied: bool = False,
         redis: bool = False,
     ) -> AsyncIterator[Trial]:
         """Furnish a hub, start it, and let senders and receivers loose on it.
 
-        `proxied`: with a proxy before the database and each hub. `redis`: with a Redis as its doorbell.
+        `behind`: in a network of its own, with its database on this side of the line. `proxied`: with a
+        proxy before the database and each hub. `redis`: with a Redis as its doorbell.
         """
-        hub = LiveHub(folder, seed, workers=workers, hubs=hubs, host=host, prefix=prefix)
+        there = {} if behind is None else {"host": behind.there, "prefix": behind.prefix}
+        hub = LiveHub(folder, seed, workers=workers, hubs=hubs, **there)  # type: ignore[arg-type]
         print(f"seed {seed}, log {hub.log}")  # noqa: T201 - what a failure can be repeated with
         trial = cls(hub)
         async with contextlib.AsyncExitStack() as stack:
@@ -99,7 +101,9 @@ class Trial:
             if redis:
                 trial.redis = stack.enter_context(Redis(redis_program(), folder))
                 hub.environment["KOPPELPUNT_BROADCAST_URL"] = trial.redis.url
-            if proxied:
+            if behind is not None:
+                await trial._lay_line(stack, behind)
+            elif proxied:
                 await trial._interpose(stack)
             stack.push_async_callback(asyncio.to_thread, hub.stop)
             hub.start()
@@ -108,21 +112,35 @@ class Trial:
             trial._begin()
             yield trial
 
-    async def _interpose(self, stack: contextlib.AsyncExitStack) -> None:
+    @property
+    def _socket(self) -> Path:
+        where = parse_qs(urlsplit(self.hub.server.url).query)
+        return Path(where["host"][0]) / f".s.PGSQL.{where['port'][0]}"
+
+    def _move_database(self, stack: contextlib.AsyncExitStack, where: str) -> None:
+        """Let the hub find its database elsewhere."""
         hub = self.hub
-        own = tempfile.mkdtemp(prefix="proxy-", dir="/tmp")  # a path short enough for a socket
-        stack.callback(shutil.rmtree, own)
-        name = f".s.PGSQL.{parse_qs(urlsplit(hub.server.url).query)['port'][0]}"
-        place = Path(parse_qs(urlsplit(hub.server.url).query)["host"][0]) / name
-        self.database = await stack.enter_async_context(Proxy.listening(str(place), Path(own) / name))
         # What the hub does for its embedded server when it owns it.
         watching = asyncio.create_task(hub.server.watch())
         stack.callback(watching.cancel)
         hub.environment |= {
-            "KOPPELPUNT_DATABASE_URL": hub.server.url.split("?")[0] + f"?host={own}&port={name[9:]}",
+            "KOPPELPUNT_DATABASE_URL": f"{hub.server.url.split('?')[0]}?{where}",
             "KOPPELPUNT_PSEUDONYM_KEY_FILE": str(hub.folder / "pseudonym-keys.json"),
             "KOPPELPUNT_SIGNING_KEYS_FILE": str(hub.folder / "signing-keys.json"),
         }
+
+    async def _lay_line(self, stack: contextlib.AsyncExitStack, behind: Namespace) -> None:
+        port = free_port()
+        await stack.enter_async_context(Proxy.listening(str(self._socket), port, host=behind.here))
+        self._move_database(stack, f"host={behind.here}&port={port}&sslmode=disable")
+
+    async def _interpose(self, stack: contextlib.AsyncExitStack) -> None:
+        hub = self.hub
+        own = tempfile.mkdtemp(prefix="proxy-", dir="/tmp")  # a path short enough for a socket
+        stack.callback(shutil.rmtree, own)
+        place = Path(own) / self._socket.name
+        self.database = await stack.enter_async_context(Proxy.listening(str(self._socket), place))
+        self._move_database(stack, f"host={own}&port={place.suffix[1:]}")
         self.addresses = []
         for port in hub.ports:
             before = free_port()
