@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 from broadcaster import Broadcast
 
 from app.domain.access import SCOPES_OF_ROLE, Principal, Scope
-from app.domain.errors import HubError, UnavailableError
+from app.domain.errors import BadUserInputError, HubError, UnavailableError
 from app.domain.rates import Quotas, Rate, RateKind
 from app.domain.vetting import VettingRule
 from app.domain.webhook import source_of
@@ -33,7 +33,9 @@ from app.services.clients import ClientService
 from app.services.deliveries import DeliveryService
 from app.services.feed_expiry import FeedExpiry
 from app.services.following import FollowingService
+from app.services.foreign_subjects import ForeignSubjectService
 from app.services.housekeeping import Housekeeping, Job
+from app.services.issuer_keys import IssuerKeys, source_of_keys
 from app.services.key_files import KeyFile
 from app.services.keys import SigningKeys, load_pseudonym_keys, load_signing_keys
 from app.services.message_log import MessageLogService
@@ -193,6 +195,7 @@ class Hub:
                 documents=TrustedDocumentService(database),
                 feed=RecordedFeedReader(database, clock, vavo=vavo),
                 following=FollowingService(database, keys, clock, vavo=vavo, quotas=quotas),
+                foreign_subjects=ForeignSubjectService(database),
                 message_log=MessageLogService(database),
                 oversight=oversight,
                 reconciliation=ReconciliationService(database, clock),
@@ -278,6 +281,19 @@ def _broadcast(settings: Settings, database: Database) -> Broadcast:
     if url is None:
         return Broadcast(backend=PostgresBackend(database))
     return Broadcast(url)
+
+
+def issuer_keys(settings: Settings) -> list[IssuerKeys]:
+    """Return where the keys of other issuers come from; raise SettingsError for an address that is none."""
+    private, tls = settings.external_issuers_allow_private, trusted(None)
+    try:
+        return [
+            IssuerKeys(issuer, source_of_keys(place, tls, allow_private=private))
+            for issuer, place in settings.external_issuers.items()
+        ]
+    except BadUserInputError as error:
+        message = "KOPPELPUNT_EXTERNAL_ISSUERS: the address of keys cannot be used"
+        raise SettingsError(message) from error
 
 
 def vetting_rule(settings: Settings) -> VettingRule:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
-from app.bootstrap import Hub
+from app.bootstrap import Hub, issuer_keys
 from app.domain.errors import UnavailableError
 from app.domain.rates import RateKind
 from app.persistence.migrations import at_head
@@ -17,6 +17,7 @@ from app.telemetry import configure_logging, log
 from app.transport.authentication import LONGEST_LIFE, Authenticator
 from app.transport.client_certificate import CertificateReader
 from app.transport.demo import demo_routes
+from app.transport.external_issuers import ExternalIssuers
 from app.transport.graphql_endpoint import GraphQLEndpoint, Limits
 from app.transport.middleware import MEASURED_PATHS, AccessLogMiddleware, SecurityHeadersMiddleware
 from app.transport.page import graphiql_routes
@@ -107,6 +108,7 @@ def _endpoint(hub: Hub) -> GraphQLEndpoint:
             certificates=CertificateReader(settings.proxy_addresses),
             rule=hub.services.vetting.rule,
             longest_life=max(LONGEST_LIFE, settings.access_token_seconds),
+            external=_external(hub),
         ),
         hub.context,
         greeting=hub.greeting,
@@ -118,6 +120,11 @@ def _endpoint(hub: Hub) -> GraphQLEndpoint:
         rates=hub.rates,
         documents=hub.services.documents,
     )
+
+
+def _external(hub: Hub) -> ExternalIssuers | None:
+    issuers = issuer_keys(hub.settings)
+    return ExternalIssuers(issuers, hub.services.foreign_subjects) if issuers else None
 
 
 def app() -> Starlette:

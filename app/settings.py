@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Self
@@ -62,6 +63,13 @@ class Settings(BaseSettings):
     )
     penetration_test_days: int = Field(
         default=365, ge=1, description="How long the penetration test of a client is good"
+    )
+    external_issuers: Annotated[dict[str, str], NoDecode] = Field(
+        default={}, description="Other issuers whose access tokens are taken, each with its keys (JSON)"
+    )
+    external_issuers_allow_private: bool = Field(
+        default=False,
+        description="Whether their keys may be fetched from private addresses, and without TLS",
     )
     access_token_seconds: int = Field(
         default=900, ge=10, le=3600, description="Life of an access token; above 900 for measurements only"
@@ -137,6 +145,20 @@ class Settings(BaseSettings):
         if isinstance(listed, str):
             return tuple(one.strip() for one in listed.split(",") if one.strip())
         return listed
+
+    @field_validator("external_issuers", mode="before")
+    @classmethod
+    def _parse(cls, given: object) -> object:
+        if not isinstance(given, str):
+            return given
+        try:
+            issuers = json.loads(given)
+        except ValueError:
+            issuers = None
+        if not isinstance(issuers, dict) or not all(isinstance(place, str) for place in issuers.values()):
+            message = 'must be JSON, such as {"https://idp.example": "https://idp.example/jwks"}'
+            raise ValueError(message)
+        return issuers
 
     @field_validator("proxy_addresses")
     @classmethod

@@ -12,6 +12,7 @@ from app.cli.keys import keys
 from app.cli.reconciling import reconcile
 from app.cli.serving import migrate, serve
 from app.cli.simulation import simulate, token
+from app.cli.subjects import subject
 from app.cli.vetting import certificate, penetration_test, second_factor
 
 cli = typer.Typer(
@@ -32,6 +33,7 @@ client.command("trusted-only")(trusted_only)
 client.command("second-factor")(second_factor)
 client.command("penetration-test")(penetration_test)
 client.add_typer(certificate, name="certificate")
+client.add_typer(subject, name="subject")
 cli.add_typer(client, name="client")
 cli.add_typer(mandate, name="mandate")
 cli.add_typer(documents, name="documents")

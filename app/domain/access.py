@@ -49,7 +49,8 @@ class Principal:
     """The caller of one request: a client of an organisation in one role.
 
     `brins` are an institution's own; `region` is a region's code; `expires_at` is the end of the
-    token in seconds since the epoch; `certificate` is the thumbprint that the token is bound to.
+    token in seconds since the epoch; `certificate` is the thumbprint that the token is bound to;
+    `subject` the issuer and the subject of a token that is not the hub's own.
     """
 
     client_id: str
@@ -63,6 +64,7 @@ class Principal:
     expires_at: float = float("inf")
     trusted_only: bool = False
     certificate: bytes | None = None
+    subject: tuple[str, str] | None = None
 
 
 def require(principal: Principal, scope: Scope) -> None:

@@ -13,6 +13,7 @@ from app.persistence.delivery_counts import DeliveryCounts
 from app.persistence.events import Events
 from app.persistence.feeds import Feeds
 from app.persistence.follows import Follows
+from app.persistence.foreign_subjects import ForeignSubjects
 from app.persistence.message_log import MessageLog
 from app.persistence.oversight import Oversight
 from app.persistence.parts import write
@@ -48,6 +49,7 @@ class UnitOfWork:
         self.facts = Facts(connection)
         self.feeds = Feeds(connection)
         self.follows = Follows(connection)
+        self.foreign_subjects = ForeignSubjects(connection)
         self.message_log = MessageLog(connection)
         self.messages = StatusMessages(connection)
         self.oversight = Oversight(connection)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from app.services.clients import ClientService
     from app.services.deliveries import DeliveryService
     from app.services.following import FollowingService
+    from app.services.foreign_subjects import ForeignSubjectService
     from app.services.message_log import MessageLogService
     from app.services.oversight import OversightService
     from app.services.reconciliation import ReconciliationService
@@ -33,6 +34,7 @@ class Services:
     documents: TrustedDocumentService
     feed: FeedReader
     following: FollowingService
+    foreign_subjects: ForeignSubjectService
     message_log: MessageLogService
     oversight: OversightService
     reconciliation: ReconciliationService

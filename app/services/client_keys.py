@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from joserfc.errors import JoseError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _FIELD = "jwks"
 _MOST_KEYS = 10
+_MOST_FOREIGN_KEYS = 100
 _LONGEST_KEY_ID = 200
 _RSA_BITS = range(2048, 8193)
 _KINDS: dict[str, type[ECKey | RSAKey]] = {"EC": ECKey, "RSA": RSAKey}
@@ -53,6 +55,21 @@ def checked_keys(jwks: object) -> tuple[PublicJwk, ...]:
     if len({key["kid"] for key in keys}) < len(keys):
         raise BadUserInputError(_FIELD, "Two keys have the same kid.")
     return keys
+
+
+def usable_keys(jwks: object) -> tuple[PublicJwk, ...]:
+    """Return those keys of somebody else's JWK set that the hub can verify with; the others are left out.
+
+    Raises ValueError for what is no set, or has more than a hundred keys.
+    """
+    listed = jwks.get("keys") if isinstance(jwks, Mapping) else None
+    if not isinstance(listed, Sequence) or isinstance(listed, str) or len(listed) > _MOST_FOREIGN_KEYS:
+        raise ValueError
+    keys = []
+    for key in listed:
+        with suppress(BadUserInputError):
+            keys.append(_checked(key))
+    return tuple(keys)
 
 
 def _checked(jwk: object) -> PublicJwk:

@@ -18,6 +18,7 @@ from app.domain.access import SCOPES_OF_ROLE, Principal, Scope
 from app.domain.errors import UnauthenticatedError, UnavailableError
 from app.domain.vetting import NotAdmittedError, VettingRule
 from app.transport.client_certificate import CertificateReader, bound_to
+from app.transport.external_issuers import ExternalIssuers, ForeignSubject
 from app.transport.strict_jwt import JwtError, ReadJwt, read_jwt
 from app.transport.token_endpoint import resource_of
 
@@ -52,13 +53,16 @@ class _State:
 class _Token:
     """What a token says, once verified; `principal` is what it came to in `state`.
 
-    `certificate` is the thumbprint of the one that it is bound to.
+    `certificate` is the thumbprint of the one that it is bound to. A token of another issuer is verified anew
+    after `good_until`, since keys and subjects change there.
     """
 
     client_id: str
     scopes: frozenset[Scope]
     expires_at: float
     certificate: bytes | None = None
+    good_until: float = float("inf")
+    whose: ForeignSubject | None = None
     state: _State | None = None
     principal: Principal | None = None
 
@@ -75,6 +79,7 @@ class Authenticator:
         certificates: CertificateReader | None = None,
         rule: VettingRule | None = None,
         longest_life: float = LONGEST_LIFE,
+        external: ExternalIssuers | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -87,6 +92,7 @@ class Authenticator:
         self._certificates = certificates or CertificateReader()
         self._rule = rule or VettingRule()
         self._longest_life = longest_life
+        self._external = external
         self._clock = clock
         self._monotonic = monotonic
         self._tokens: OrderedDict[bytes, _Token] = OrderedDict()
@@ -107,8 +113,8 @@ class Authenticator:
         # The digest, so that no token lies in memory longer than its request.
         key = sha256(authorization.encode("utf-8", "surrogatepass")).digest()
         token = self._tokens.get(key)
-        if token is None:
-            token = self._verified(authorization)
+        if token is None or token.good_until <= self._clock():
+            token = await self._verified(authorization)
             self._tokens[key] = token
             if len(self._tokens) > _MOST_KEPT:
                 self._tokens.popitem(last=False)
@@ -152,7 +158,16 @@ class Authenticator:
             and client.brins == principal.brins
             and client.trusted_only == principal.trusted_only
             and self._admits(client, principal.certificate)
+            and await self._still_stands(principal)
         )
+
+    async def _still_stands(self, principal: Principal) -> bool:
+        if principal.subject is None or self._external is None:
+            return principal.subject is None
+        try:
+            return await self._external.still_stands(ForeignSubject(*principal.subject, principal.client_id))
+        except UnavailableError:
+            return True
 
     def _admits(self, client: RegisteredClient, certificate: bytes | None) -> bool:
         now = datetime.fromtimestamp(self._clock(), UTC)
@@ -181,6 +196,7 @@ class Authenticator:
             expires_at=token.expires_at,
             trusted_only=client.trusted_only,
             certificate=token.certificate,
+            subject=None if token.whose is None else (token.whose.issuer, token.whose.subject),
         )
 
     async def _read(self, client_id: str) -> _State:
@@ -215,14 +231,26 @@ class Authenticator:
             self._keys = keys.by_id()
             self._tokens.clear()
 
-    def _verified(self, authorization: str) -> _Token:
+    async def _verified(self, authorization: str) -> _Token:
         scheme, _, compact = authorization.partition(" ")
         if scheme.lower() != _SCHEME:
             raise UnauthenticatedError
         try:
-            return self._judged(read_jwt(compact, longest=_LONGEST_HEADER))
+            token = read_jwt(compact, longest=_LONGEST_HEADER)
+            if self._external is not None and token.claims.get("iss") in self._external:
+                return await self._judged_of_another(token, self._external)
+            return self._judged(token)
         except JwtError:
             raise UnauthenticatedError from None
+
+    async def _judged_of_another(self, token: ReadJwt, external: ExternalIssuers) -> _Token:
+        if token.kind is None or token.kind.lower() not in _KINDS:
+            raise UnauthenticatedError
+        whose = await external.verify(token)
+        now = self._clock()
+        judged = self._judged_claims(token, whose.client_id, LONGEST_LIFE)
+        judged.whose, judged.good_until = whose, now + _FRESH_SECONDS
+        return judged
 
     def _judged(self, token: ReadJwt) -> _Token:
         if token.key_id not in self._keys:
@@ -236,20 +264,22 @@ class Authenticator:
         ):
             raise UnauthenticatedError
         token.verify(key)
-        expires_at = token.check_times(self._clock(), leeway=_LEEWAY, longest=self._longest_life)
-        client_id, audience, scope = (
-            token.text("client_id"),
-            token.claims.get("aud"),
-            token.claims.get("scope"),
-        )
-        token.text("jti")
+        client_id = token.text("client_id")
         if (
             token.claims.get("iss") != self._issuer
-            or self._resource not in (audience if isinstance(audience, list) else [audience])
             or token.claims.get("sub") != client_id
             or token.claims.get("azp", client_id) != client_id
-            or not isinstance(scope, str)
         ):
+            raise UnauthenticatedError
+        return self._judged_claims(token, client_id, self._longest_life)
+
+    def _judged_claims(self, token: ReadJwt, client_id: str, longest: float) -> _Token:
+        """Judge what every issuer's tokens must say alike."""
+        expires_at = token.check_times(self._clock(), leeway=_LEEWAY, longest=longest)
+        audience, scope = token.claims.get("aud"), token.claims.get("scope")
+        token.text("jti")
+        named = self._resource in (audience if isinstance(audience, list) else [audience])
+        if not named or not isinstance(scope, str):
             raise UnauthenticatedError
         scopes = frozenset(_KNOWN_SCOPES[name] for name in scope.split() if name in _KNOWN_SCOPES)
         return _Token(client_id, scopes, expires_at, bound_to(token.claims))

@@ -10,6 +10,7 @@ from app.persistence.tables.delivery import (
 )
 from app.persistence.tables.feed import FeedEntryRow, FeedRow, PendingEventRow
 from app.persistence.tables.follow import FollowRow
+from app.persistence.tables.foreign_subject import ForeignSubjectRow
 from app.persistence.tables.organisation import (
     ClientAssertionRow,
     ClientCertificateRow,
@@ -42,6 +43,7 @@ __all__ = [
     "FeedEntryRow",
     "FeedRow",
     "FollowRow",
+    "ForeignSubjectRow",
     "InstitutionRow",
     "MandateRow",
     "OrganisationRow",
