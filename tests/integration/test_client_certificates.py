@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import ssl
@@ -292,6 +293,32 @@ class TestOverTls:
             assert (await bare.view(f"Bearer {token}")).status_code == 200
             assert await bare.greet(f"Bearer {token}") is None
             assert (await bare.http.get("/health/live")).headers["strict-transport-security"]
+
+    @pytest.mark.parametrize(
+        ("version", "ciphers", "agreed"),
+        [
+            (ssl.TLSVersion.TLSv1_3, None, True),
+            (ssl.TLSVersion.TLSv1_2, "ECDHE+AESGCM", True),
+            (ssl.TLSVersion.TLSv1_2, "ECDHE+AES+SHA1:@SECLEVEL=0", False),
+            (ssl.TLSVersion.TLSv1_1, "ALL:@SECLEVEL=0", False),
+        ],
+        ids=["1.3", "1.2", "1.2 with CBC", "1.1"],
+    )
+    @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
+    async def test_speaks_what_is_good_of_tls(
+        self, hub: ServedHub, tmp_path: Path, version: ssl.TLSVersion, ciphers: str | None, agreed: bool
+    ) -> None:
+        context = authority().trusted(tmp_path)
+        context.minimum_version = context.maximum_version = version
+        if ciphers is not None:
+            context.set_ciphers(ciphers)
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", hub.port, ssl=context)
+        except (ssl.SSLError, ConnectionError):
+            assert not agreed
+        else:
+            writer.close()
+            assert agreed
 
     async def test_ends_the_handshake_of_a_foreign_authority(self, hub: ServedHub, tmp_path: Path) -> None:
         foreign = Authority("Test authority").client(OIN)

@@ -96,7 +96,7 @@ class TestSettingsOfTls:
             ({"ssl_ca_certs": "x.pem"}, "speaks TLS itself"),
             ({"proxy_addresses": "10.0.0.5/8"}, "KOPPELPUNT_PROXY_ADDRESSES"),
             ({"proxy_addresses": "proxy.example"}, "KOPPELPUNT_PROXY_ADDRESSES"),
-            ({"access_token_seconds": "901"}, "KOPPELPUNT_ACCESS_TOKEN_SECONDS"),
+            ({"access_token_seconds": "3601"}, "KOPPELPUNT_ACCESS_TOKEN_SECONDS"),
             ({"penetration_test_days": "0"}, "KOPPELPUNT_PENETRATION_TEST_DAYS"),
         ],
     )

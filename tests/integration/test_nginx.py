@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from typing import TYPE_CHECKING
@@ -126,9 +127,7 @@ class TestThroughNginx:
                 assert (await second.view(f"Bearer {tokens[0]}")).status_code == 401
                 assert (await second.view(f"Bearer {tokens[1]}")).status_code == 200
 
-    async def test_streams_and_the_page_arrive_with_their_headers(
-        self, hub: ServedHub, proxy: int, folder: Path
-    ) -> None:
+    async def test_answers_arrive_with_their_headers(self, hub: ServedHub, proxy: int, folder: Path) -> None:
         async with door(hub, proxy, folder) as bare:
             live = await bare.http.get("/health/live")
             assert live.headers["strict-transport-security"].startswith("max-age=31536000")
@@ -136,6 +135,19 @@ class TestThroughNginx:
             assert (await bare.http.get("/metrics")).status_code == 404
             answered = await bare.http.post("/graphql", content=b"x" * (1 << 20) + b"x")
             assert answered.status_code == 413
+
+    async def test_a_stream_of_events_begins_before_there_is_any(
+        self, hub: ServedHub, proxy: int, folder: Path
+    ) -> None:
+        client = await hub.client()
+        async with door(hub, proxy, folder) as bare:
+            headers = {"Authorization": f"Bearer {await bare.token(client)}", "Accept": "text/event-stream"}
+            query = {"query": "subscription{statusChanged(after: 0){number}}"}
+            async with (
+                asyncio.timeout(10),  # the first comment comes after 12 s
+                bare.http.stream("POST", "/graphql", json=query, headers=headers) as stream,
+            ):
+                assert stream.headers["content-type"].startswith("text/event-stream")
 
     async def test_nothing_of_a_request_is_left_in_files_but_its_path(
         self, hub: ServedHub, proxy: int, folder: Path
