@@ -1,7 +1,7 @@
 """Figures on multiple registrations, and what of them may be said.
 
 Expected enrolments by one rule: a student becomes one enrolment at most, and this one chance is shared over
-the student's live registrations in a school year by the weight of their status (see `STATUS_WEIGHT`).
+the student's live registrations in a school year by the weight of their status (`STATUS_WEIGHT`).
 """
 
 from __future__ import annotations
@@ -10,30 +10,13 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING
 
-from app.domain.codes import Status
+from app.domain.cube import MILLION, Cell
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-STATUS_WEIGHT = {Status.RECEIVED: 1, Status.OFFERED: 2, Status.ENROLLED: 4}
+EMPTY = Cell("", "")
 _NORMAL_95 = 1.96
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """The true figures of one cell; never shown as they are. An empty code stands for all programmes."""
-
-    programme_code: str
-    registrations: int
-    live: int
-    multiple: int
-    multiple_live: int
-    students: int
-    expected_enrolments: float
-    expected_variance: float
-
-
-EMPTY = Cell("", 0, 0, 0, 0, 0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +66,7 @@ class MultipleRegistrationStatistics:
 def disclose(cell: Cell, threshold: int) -> DisclosedFigures:
     """Return what may be said of a cell: no count below the threshold, and nothing computed from one."""
     return DisclosedFigures(
-        cell.programme_code,
+        cell.category,
         _count(cell.registrations, threshold),
         _count(cell.live, threshold),
         _count(cell.multiple, threshold),
@@ -102,8 +85,8 @@ def _count(count: int, threshold: int) -> DisclosedCount:
 def _estimate(cell: Cell, threshold: int) -> DisclosedEstimate:
     if cell.live < threshold:
         return DisclosedEstimate(None, None, None, suppressed=True, display=f"<{threshold}")
-    value = cell.expected_enrolments
-    margin = _NORMAL_95 * sqrt(cell.expected_variance)
+    value = cell.expected / MILLION
+    margin = _NORMAL_95 * sqrt(cell.variance / MILLION)
     low, high = max(0.0, value - margin), min(float(cell.live), value + margin)
     display = f"{value:.0f} ({low:.0f} to {high:.0f})"
     return DisclosedEstimate(

@@ -11,6 +11,6 @@ class AdvisoryLock(IntEnum):
 
     DISPATCHER = 0x6B6F707001  # of a session: who numbers
     NUMBERING = 0x6B6F707002
-    STATISTICS = 0x6B6F707003
+    STATISTICS = 0x6B6F707003  # of a session: who freezes the figures
     HOUSEKEEPER = 0x6B6F707004  # of a session: who does the background jobs
     PSEUDONYM_WRITERS = 0x6B6F7070_656C0001

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from app.domain import codes
 from app.domain.access import Principal, require_statistics_of
+from app.domain.cube import Dimension
 from app.domain.errors import BadUserInputError
 from app.domain.statistics import EMPTY, MultipleRegistrationStatistics, disclose
-from app.persistence.unit_of_work import reading, unit_of_work
+from app.persistence.statistics import refreshing
+from app.persistence.unit_of_work import reading
 from app.telemetry import log
 
 if TYPE_CHECKING:
@@ -31,23 +33,21 @@ class StatisticsService:
 
     async def refresh(self) -> datetime:
         """Freeze the figures of now; return their time."""
-        async with unit_of_work(self._database) as unit:
-            await unit.statistics.lock()
+        async with refreshing(self._database) as figures:
             now = self._clock()
-            await unit.statistics.make(now)
-            await unit.statistics.prune(now - _KEPT)
+            await figures.make(now)
+            await figures.prune(now - _KEPT)
         return now
 
     async def refresh_daily(self) -> bool:
         """Freeze the figures unless somebody has done so today; tell whether this did."""
-        async with unit_of_work(self._database) as unit:
-            await unit.statistics.lock()
+        async with refreshing(self._database) as figures:
             now = self._clock()
-            latest = await unit.statistics.latest()
+            latest = await figures.latest()
             if latest is not None and codes.today(latest[1]) == codes.today(now):
                 return False
-            await unit.statistics.make(now)
-            await unit.statistics.prune(now - _KEPT)
+            await figures.make(now)
+            await figures.prune(now - _KEPT)
         log.info("statistics_refreshed")
         return True
 
@@ -67,12 +67,14 @@ class StatisticsService:
             if latest is None:
                 return None
             snapshot_id, as_of = latest
-            cells = await unit.statistics.cells(snapshot_id, school_year, brin)
-        total = next((cell for cell in cells if not cell.programme_code), EMPTY)
+            (total,) = await unit.statistics.cells(snapshot_id, school_year, Dimension.TOTAL, brin or "") or (
+                EMPTY,
+            )
+            cells = await unit.statistics.cells(snapshot_id, school_year, Dimension.PROGRAMME, brin or "")
         return MultipleRegistrationStatistics(
             as_of,
             brin,
             school_year,
             disclose(total, self._threshold),
-            tuple(disclose(cell, self._threshold) for cell in cells if cell.programme_code),
+            tuple(disclose(cell, self._threshold) for cell in cells),
         )

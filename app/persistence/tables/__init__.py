@@ -27,7 +27,12 @@ from app.persistence.tables.registration import (
     StatusEventRow,
     StudentRow,
 )
-from app.persistence.tables.statistics import StatisticsCellRow, StatisticsSnapshotRow
+from app.persistence.tables.statistics import (
+    StatisticsCarriedCellRow,
+    StatisticsCarriedStratumRow,
+    StatisticsCellRow,
+    StatisticsSnapshotRow,
+)
 from app.persistence.tables.status_message import RefusedMessageRow, StatusMessageRow
 from app.persistence.tables.trusted_document import TrustedDocumentRow
 from app.persistence.tables.webhook import WebhookRow
@@ -59,6 +64,8 @@ __all__ = [
     "SchoolRow",
     "SecurityRecordRow",
     "SenderDeliveryRow",
+    "StatisticsCarriedCellRow",
+    "StatisticsCarriedStratumRow",
     "StatisticsCellRow",
     "StatisticsSnapshotRow",
     "StatusEventRow",

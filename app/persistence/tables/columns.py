@@ -53,7 +53,7 @@ def secret_hash(*, nullable: bool = False, unique: bool = False) -> Column[bytes
     return Column(LargeBinary, nullable=nullable, unique=unique)
 
 
-def choice(values: type[StrEnum], *, nullable: bool = False) -> Column[Any]:
+def choice(values: type[StrEnum], *, nullable: bool = False, primary: bool = False) -> Column[Any]:
     """Return a text that is one of a closed list; the lists live in the domain, which alone writes here."""
     kind = Enum(
         values,
@@ -62,4 +62,4 @@ def choice(values: type[StrEnum], *, nullable: bool = False) -> Column[Any]:
         length=30,
         values_callable=lambda choices: [choice.value for choice in choices],
     )
-    return Column(kind, nullable=nullable)
+    return Column(kind, nullable=nullable, primary_key=primary)

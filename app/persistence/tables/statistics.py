@@ -1,12 +1,14 @@
-"""Frozen figures; queries read these and nothing else."""
+"""Frozen figures, which queries read and nothing else; and what removed students have left in them."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Column, Float, SmallInteger
+from sqlalchemy import BigInteger, SmallInteger
 from sqlmodel import Field, SQLModel
 
+from app.domain.codes import Status
+from app.domain.cube import Dimension
 from app.persistence.tables import columns
 
 
@@ -19,19 +21,59 @@ class StatisticsSnapshotRow(SQLModel, table=True):
     as_of: datetime = Field(sa_column=columns.moment())
 
 
-class StatisticsCellRow(SQLModel, table=True):
+class Measures(SQLModel):
+    """The measures of a cell, all of them sums over students (see `contributions`)."""
+
+    registrations: int = Field(sa_type=BigInteger)
+    live: int = Field(sa_type=BigInteger)
+    multiple: int = Field(sa_type=BigInteger)
+    multiple_live: int = Field(sa_type=BigInteger)
+    students: int = Field(sa_type=BigInteger)
+    own_multiple: int = Field(sa_type=BigInteger)
+    own_multiple_live: int = Field(sa_type=BigInteger)
+    expected: int = Field(sa_type=BigInteger)
+    variance: int = Field(sa_type=BigInteger)
+
+
+class StatisticsCellRow(Measures, table=True):
     """The true counts of one cell; disclosed only through the rules. '' stands for all."""
 
     __tablename__ = "statistics_cell"
 
     snapshot_id: int = Field(sa_column=columns.reference("statistics_snapshot.id", primary=True))
-    school_year: int = Field(sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
+    school_year: int = Field(
+        primary_key=True, sa_type=SmallInteger, sa_column_kwargs={"autoincrement": False}
+    )
+    dimension: Dimension = Field(sa_column=columns.choice(Dimension, primary=True))
+    brin: str = Field(primary_key=True)
+    category: str = Field(primary_key=True)
+
+
+class StatisticsCarriedCellRow(Measures, table=True):
+    """What removed students have left in a cell. Region and coverage keep the institution in their key."""
+
+    __tablename__ = "statistics_carried_cell"
+
+    school_year: int = Field(
+        primary_key=True, sa_type=SmallInteger, sa_column_kwargs={"autoincrement": False}
+    )
+    dimension: Dimension = Field(sa_column=columns.choice(Dimension, primary=True))
+    brin: str = Field(primary_key=True)
+    category: str = Field(primary_key=True)
+
+
+class StatisticsCarriedStratumRow(SQLModel, table=True):
+    """Live registrations that removed students have left, by how many live ones their student had."""
+
+    __tablename__ = "statistics_carried_stratum"
+
+    school_year: int = Field(
+        primary_key=True, sa_type=SmallInteger, sa_column_kwargs={"autoincrement": False}
+    )
     brin: str = Field(primary_key=True)
     programme_code: str = Field(primary_key=True)
-    registrations: int
-    live: int
-    multiple: int
-    multiple_live: int
-    students: int
-    expected_enrolments: float = Field(sa_column=Column(Float, nullable=False))
-    expected_variance: float = Field(sa_column=Column(Float, nullable=False))
+    live_of_student: int = Field(
+        primary_key=True, sa_type=SmallInteger, sa_column_kwargs={"autoincrement": False}
+    )
+    status: Status = Field(sa_column=columns.choice(Status, primary=True))
+    registrations: int = Field(sa_type=BigInteger)

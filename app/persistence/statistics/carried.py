@@ -1,0 +1,25 @@
+"""What removed students have left in the cube: their contributions, added up cell by cell."""
+
+from __future__ import annotations
+
+from app.persistence.statistics import contributions
+from app.persistence.statistics.contributions import KEY, MEASURES, STRATUM_KEY
+
+_WHOSE = "and student_id = any($1::bigint[])"
+
+
+def _carry(table: str, key: tuple[str, ...], measures: tuple[str, ...], contributed: str) -> str:
+    columns = ", ".join((*key, *measures))
+    added = ", ".join(f"{measure} = {table}.{measure} + excluded.{measure}" for measure in measures)
+    # In the order of the key, so that two removals at once wait for each other and never in a circle.
+    return f"""
+with {contributed}
+insert into {table} ({columns}) select {columns} from contributed order by {", ".join(key)}
+on conflict ({", ".join(key)}) do update set {added}
+"""
+
+
+CARRY_CELLS = _carry("statistics_carried_cell", KEY, MEASURES, contributions.cells(_WHOSE))
+CARRY_STRATA = _carry(
+    "statistics_carried_stratum", STRATUM_KEY, ("registrations",), contributions.strata(_WHOSE)
+)
