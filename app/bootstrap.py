@@ -15,6 +15,7 @@ from broadcaster import Broadcast
 from app.domain.access import SCOPES_OF_ROLE, Principal, Scope
 from app.domain.errors import BadUserInputError, HubError, UnavailableError
 from app.domain.rates import Quotas, Rate, RateKind
+from app.domain.retention import RetentionRule
 from app.domain.vetting import VettingRule
 from app.domain.webhook import source_of
 from app.feed.dispatcher import Dispatcher
@@ -44,6 +45,7 @@ from app.services.rates import Rates, forget_old_counts
 from app.services.reconciliation import ReconciliationService
 from app.services.recorded_feed import DeliveryLog, RecordedFeedReader, RecordedSubscription
 from app.services.registrations import RegistrationService
+from app.services.retention import RetentionService
 from app.services.security_log import SecurityLog
 from app.services.statistics import StatisticsService
 from app.services.status_messages import StatusMessageService
@@ -67,6 +69,7 @@ _PSEUDONYM_KEYS = "pseudonym-keys.json"
 _SIGNING_KEYS = "signing-keys.json"
 _RETRY_SECONDS = 1.0
 _NOW_AND_THEN = timedelta(minutes=5)
+_FOUR_TIMES_A_DAY = timedelta(hours=6)
 
 
 def clock() -> datetime:
@@ -126,6 +129,18 @@ def pseudonym_key_file(settings: Settings) -> Path:
 def signing_keys_file(settings: Settings) -> Path:
     """Return where the keys of access tokens are."""
     return _key_file(settings.signing_keys_file, settings, _SIGNING_KEYS)
+
+
+def removal_ledger(settings: Settings) -> Path:
+    """Return where it is written who was removed."""
+    return settings.removal_ledger_file or settings.data_dir / "removals.jsonl"
+
+
+def retention_rule(settings: Settings) -> RetentionRule:
+    """Return for how long this hub keeps students."""
+    return RetentionRule(
+        timedelta(days=settings.retention_days), timedelta(days=settings.removal_notice_days)
+    )
 
 
 def _key_file(path: Path | None, settings: Settings, name: str) -> Path:
@@ -188,6 +203,14 @@ class Hub:
             sender = _webhook_sender(settings)
             security_log = SecurityLog(database, clock)
             deliveries = DeliveryLog(database, clock)
+            retention = RetentionService(
+                database,
+                keys,
+                clock,
+                lambda: doorbell.ring(Bell.EVENTS),
+                rule=retention_rule(settings),
+                ledger=removal_ledger(settings),
+            )
             services = Services(
                 catalogue=catalogue,
                 clients=clients,
@@ -200,6 +223,7 @@ class Hub:
                 oversight=oversight,
                 reconciliation=ReconciliationService(database, clock),
                 registrations=RegistrationService(database, clock, vavo=vavo),
+                retention=retention,
                 statistics=statistics,
                 status_messages=StatusMessageService(
                     database, keys, clock, lambda: doorbell.ring(Bell.EVENTS), quotas=quotas
@@ -217,6 +241,7 @@ class Hub:
                     Job("counts", _NOW_AND_THEN, partial(forget_old_counts, database, clock)),
                     Job("deliveries", timedelta(minutes=15), deliveries_of_senders.refresh),
                     Job("feed-expiry", _NOW_AND_THEN, expiry.expire),
+                    Job("retention", _FOUR_TIMES_A_DAY, retention.sweep),
                 ),
             )
             cursor_key = hmac.digest(chain.digest_key, b"cursors", "sha256")

@@ -80,6 +80,16 @@ class Settings(BaseSettings):
     )
     database_pool: int = Field(default=10, ge=1, le=100, description="Connections for requests, a process")
     feed_days: int = Field(default=90, ge=1, description="How long entries of feeds are kept")
+    retention_days: int = Field(
+        default=365, ge=1, description="How long a student is kept after the last change of a registration"
+    )
+    removal_notice_days: int = Field(
+        default=28, ge=0, description="How long before a student is removed CAMBO is told"
+    )
+    removal_ledger_file: Path | None = Field(
+        default=None,
+        description="Who was removed, for after the restore of a backup; `removals.jsonl` in the data folder",
+    )
     vavo_to_transfer_systems: bool = Field(
         default=False, description="Whether transfer systems see registrations with the learning path VAVO"
     )

@@ -62,6 +62,9 @@ WEBHOOK_ATTEMPTS = Counter(
     "koppelpunt_webhook_attempts_total", "Notifications sent to webhooks, by what became of them", ["outcome"]
 )
 
+STUDENTS_REMOVED = Counter(
+    "koppelpunt_students_removed_total", "Students removed with everything about them, by why", ["by"]
+)
 RATE_LIMITED = Counter(
     "koppelpunt_rate_limited_total", "Refusals with RATE_LIMITED, by what was used up", ["of"]
 )

@@ -35,7 +35,10 @@ for _values, _name, _description in (
     (
         ChangeKind,
         "ChangeKind",
-        "HIDDEN: the right to see it has ended. OUTDATED: in the history only, without effect.",
+        (
+            "HIDDEN: the right to see it has ended. OUTDATED: in the history only, without effect. "
+            "REMOVAL_ANNOUNCED, for CAMBO: everything about the student will be removed at `occurredAt`."
+        ),
     ),
     (
         Difference,

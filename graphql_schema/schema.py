@@ -15,6 +15,7 @@ from graphql_schema.message_log.queries import MessageLogQueries
 from graphql_schema.oversight.queries import OversightQueries
 from graphql_schema.reconciliation.queries import ReconciliationQueries
 from graphql_schema.registrations.queries import RegistrationQueries
+from graphql_schema.retention.mutations import RetentionMutations
 from graphql_schema.scalars import SCALARS
 from graphql_schema.statistics.queries import StatisticsQueries
 from graphql_schema.status_messages.mutations import StatusMessageMutations
@@ -46,7 +47,9 @@ class Query(
 
 
 @strawberry.type
-class Mutation(StatusMessageMutations, FollowingMutations, FeedMutations, WebhookMutations):
+class Mutation(
+    StatusMessageMutations, FollowingMutations, RetentionMutations, FeedMutations, WebhookMutations
+):
     """Everything that can be done."""
 
 

@@ -1,7 +1,7 @@
 """The cube: cells by dimension, and what removed students leave in them.
 
 Revision: 20261125_cube
-Follows: 20261125_deliveries
+Follows: 20261125_foreign_subjects
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sqlmodel
 from alembic import op
 
 revision: str = "20261125_cube"
-down_revision: str | None = "20261125_deliveries"
+down_revision: str | None = "20261125_foreign_subjects"
 branch_labels: str | None = None
 depends_on: str | None = None
 

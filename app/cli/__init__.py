@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import typer
 
+from app.cli.analysis import analysis
 from app.cli.clients import client, mandate
 from app.cli.data import catalogue, export_schema, statistics
 from app.cli.demo import demo
 from app.cli.documents import documents, trusted_only
 from app.cli.keys import keys
 from app.cli.reconciling import reconcile
+from app.cli.retention import restore_check, retention
 from app.cli.serving import migrate, serve
 from app.cli.simulation import simulate, token
 from app.cli.subjects import subject
@@ -28,6 +30,7 @@ cli.command("demo")(demo)
 cli.command("simulate")(simulate)
 cli.command("token")(token)
 cli.command("reconcile")(reconcile)
+cli.command("restore-check")(restore_check)
 cli.command("export-schema")(export_schema)
 client.command("trusted-only")(trusted_only)
 client.command("second-factor")(second_factor)
@@ -40,6 +43,8 @@ cli.add_typer(documents, name="documents")
 cli.add_typer(keys, name="keys")
 cli.add_typer(catalogue, name="catalogue")
 cli.add_typer(statistics, name="statistics")
+cli.add_typer(analysis, name="analysis")
+cli.add_typer(retention, name="retention")
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ class Scope(StrEnum):
     STATUSES_REPORT = "statuses:report"
     REGISTRATIONS_READ = "registrations:read"
     STUDENTS_FOLLOW = "students:follow"
+    STUDENTS_ERASE = "students:erase"
     FEED_READ = "feed:read"
     STATISTICS_READ = "statistics:read"
     MESSAGES_READ = "messages:read"
@@ -37,7 +38,13 @@ SCOPES_OF_ROLE: dict[Role, frozenset[Scope]] = {
     Role.OS: frozenset({Scope.STUDENTS_FOLLOW, Scope.REGISTRATIONS_READ, Scope.FEED_READ}),
     Role.INSTITUTION: frozenset({Scope.STATISTICS_READ, Scope.MESSAGES_READ, Scope.DELIVERY_READ}),
     Role.CAMBO: frozenset(
-        {Scope.STATUSES_REPORT, Scope.REGISTRATIONS_READ, Scope.FEED_READ, Scope.STATISTICS_READ}
+        {
+            Scope.STATUSES_REPORT,
+            Scope.REGISTRATIONS_READ,
+            Scope.STUDENTS_ERASE,
+            Scope.FEED_READ,
+            Scope.STATISTICS_READ,
+        }
     ),
     Role.REGION: frozenset({Scope.STATISTICS_READ}),
     Role.OPERATOR: frozenset({Scope.STATISTICS_READ, Scope.DELIVERY_READ, Scope.HUB_OPERATE}),

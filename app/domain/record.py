@@ -29,6 +29,7 @@ class SecurityEvent(StrEnum):
     SIGNING_KEY_ADDED = "SIGNING_KEY_ADDED"
     PSEUDONYM_KEY_ADDED = "PSEUDONYM_KEY_ADDED"
     PSEUDONYMS_ROTATED = "PSEUDONYMS_ROTATED"
+    ANALYSIS_EXPORTED = "ANALYSIS_EXPORTED"
     ACCESS_REFUSED = "ACCESS_REFUSED"
 
 
@@ -66,6 +67,7 @@ class Activity(StrEnum):
     REPORT_STATUSES = "report-statuses"
     CORRECT_REGISTRATIONS = "correct-registrations"
     FOLLOW_STUDENTS = "follow-students"
+    ERASE_STUDENT = "erase-student"
     READ_REGISTRATIONS = "read-registrations"
     READ_FOLLOWED_STUDENTS = "read-followed-students"
     EXPORT_FOLLOWED_STUDENTS = "export-followed-students"

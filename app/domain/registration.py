@@ -38,7 +38,10 @@ USUAL_STEPS = frozenset(
 
 
 class ChangeKind(codes.Choice):
-    """What a change is about. OUTDATED stands in the history only and has no effect."""
+    """What a change is about. OUTDATED stands in the history only and has no effect.
+
+    REMOVAL_ANNOUNCED tells who holds every change (CAMBO) that the student's time is nearly over.
+    """
 
     STATUS = "STATUS"
     DATA = "DATA"
@@ -46,6 +49,7 @@ class ChangeKind(codes.Choice):
     ANNULLED = "ANNULLED"
     HIDDEN = "HIDDEN"
     OUTDATED = "OUTDATED"
+    REMOVAL_ANNOUNCED = "REMOVAL_ANNOUNCED"
 
 
 @value

@@ -108,7 +108,7 @@ entries as materialized (
       select t.student_id, t.vavo where t.student_id is not null
       union all
       select s.student_id, s.learning_path = 'VAVO' from status_event s
-      where t.student_id is null and s.id = t.event_id
+      where t.student_id is null and s.id = t.event_id and s.kind <> 'REMOVAL_ANNOUNCED'
     ) about
     cross join lateral (
       select id, organisation_id from follow

@@ -4,4 +4,9 @@ from __future__ import annotations
 
 import asyncpg
 
-CONTENTION = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
+CONTENTION = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.ForeignKeyViolationError,  # a student was removed meanwhile
+)

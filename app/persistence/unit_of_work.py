@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import asyncpg
 
+from app.persistence.analysis import Analysis
 from app.persistence.batch_facts import Facts
 from app.persistence.deliveries import Deliveries
 from app.persistence.delivery_counts import DeliveryCounts
@@ -21,6 +22,8 @@ from app.persistence.rates import RateBook
 from app.persistence.reconciliation import Reconciliation
 from app.persistence.records import Records
 from app.persistence.registrations import Registrations
+from app.persistence.restoring import Restoring
+from app.persistence.retention import Retention
 from app.persistence.statistics import Statistics
 from app.persistence.status_messages import TAKEN, MessageIdTakenError, StatusMessages
 from app.persistence.students import PseudonymKeys, Students
@@ -43,6 +46,7 @@ class UnitOfWork:
 
     def __init__(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
         self._connection = connection
+        self.analysis = Analysis(connection)
         self.deliveries = Deliveries(connection)
         self.delivery_counts = DeliveryCounts(connection)
         self.events = Events(connection)
@@ -58,6 +62,8 @@ class UnitOfWork:
         self.reconciliation = Reconciliation(connection)
         self.records = Records(connection)
         self.registrations = Registrations(connection)
+        self.restoring = Restoring(connection)
+        self.retention = Retention(connection)
         self.statistics = Statistics(connection)
         self.students = Students(connection)
         self.trusted_documents = TrustedDocuments(connection)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from app.services.oversight import OversightService
     from app.services.reconciliation import ReconciliationService
     from app.services.registrations import RegistrationService
+    from app.services.retention import RetentionService
     from app.services.statistics import StatisticsService
     from app.services.status_messages import StatusMessageService
     from app.services.trusted_documents import TrustedDocumentService
@@ -39,6 +40,7 @@ class Services:
     oversight: OversightService
     reconciliation: ReconciliationService
     registrations: RegistrationService
+    retention: RetentionService
     statistics: StatisticsService
     status_messages: StatusMessageService
     subscription: FeedSubscription

@@ -22,6 +22,7 @@ from app.domain.rates import Quotas
 from app.domain.record import Activity
 from app.domain.status_message import Refusal
 from app.persistence.follows import NewFollow
+from app.persistence.retry import CONTENTION
 from app.persistence.unit_of_work import reading, unit_of_work
 from app.services.processing_log import ProcessingLog
 from app.services.rates import count_failed_numbers, count_follows, tell_of_follows
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 STUDENTS_AT_MOST = 1000
 _EVERYBODY = FollowedFilter()
+_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +86,7 @@ class FollowingService:
         now = self._clock()
         if failed := sum(student.personal_number.digits() is None for student in students):
             await count_failed_numbers(self._database, principal, failed, self._quotas, now)
-        processing = self._log.begin(principal, Activity.FOLLOW_STUDENTS)
-        async with unit_of_work(self._database) as unit:
-            judged = await self._record(unit, principal.organisation_id, students)
-            new = sum(result.outcome is FollowOutcome.FOLLOWED for result, _ in judged)
-            use = await count_follows(unit, principal, new, self._quotas, now) if new else None
-            subjects = [student_id for _, student_id in judged if student_id is not None]
-            await unit.records.add_processing([self._log.ended(processing, subjects)])
-        if use is not None:
-            tell_of_follows(principal, new, use)
+        judged = await self._followed(principal, students, now)
         async with unit_of_work(self._database, "repeatable_read") as unit:
             feed = await unit.feeds.position(principal.organisation_id)
             wanted = {student_id for _, student_id in judged if student_id is not None}
@@ -106,6 +100,26 @@ class FollowingService:
             ),
             feed,
         )
+
+    async def _followed(
+        self, principal: Principal, students: Sequence[StudentToFollow], now: datetime
+    ) -> list[tuple[FollowResult, int | None]]:
+        """Commit the follows; once more when one of the students was removed at the same moment."""
+        processing = self._log.begin(principal, Activity.FOLLOW_STUDENTS)
+        for _ in range(_ATTEMPTS):
+            try:
+                async with unit_of_work(self._database) as unit:
+                    judged = await self._record(unit, principal.organisation_id, students)
+                    new = sum(result.outcome is FollowOutcome.FOLLOWED for result, _ in judged)
+                    use = await count_follows(unit, principal, new, self._quotas, now) if new else None
+                    subjects = [student_id for _, student_id in judged if student_id is not None]
+                    await unit.records.add_processing([self._log.ended(processing, subjects)])
+            except CONTENTION:
+                continue
+            if use is not None:
+                tell_of_follows(principal, new, use)
+            return judged
+        raise UnavailableError
 
     async def _record(
         self, unit: UnitOfWork, organisation_id: int, students: Sequence[StudentToFollow]

@@ -48,6 +48,10 @@ if TYPE_CHECKING:
 _DUPLICATE = Judgement(Outcome.DUPLICATE, None)
 
 
+class RemovedMeanwhileError(Exception):
+    """A registration was removed between two looks at it; judge the batch again."""
+
+
 class MessageBatch:
     """Judges and writes messages, of one sender or of several."""
 
@@ -171,6 +175,12 @@ class MessageBatch:
                     first.setdefault(message.application_id, self._made(message, one))
         self._fresh = await unit.registrations.create(list(first.values()))
         self._states = await unit.registrations.lock(wanted)
+        # What a correction is about may be unknown; what a message is about was there, or was made.
+        if (gone := wanted - self._states.keys()) and any(
+            isinstance(one.message, StatusMessage) and one.message.application_id in gone
+            for one in candidates
+        ):
+            raise RemovedMeanwhileError
 
     def _made(self, message: StatusMessage, one: Candidate) -> Registration:
         return Registration(

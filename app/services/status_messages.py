@@ -19,7 +19,7 @@ from app.persistence.retry import CONTENTION
 from app.persistence.status_messages import MessageIdTakenError
 from app.persistence.unit_of_work import reading, unit_of_work
 from app.services.candidates import Candidate, examine
-from app.services.message_batch import MessageBatch, shown_to
+from app.services.message_batch import MessageBatch, RemovedMeanwhileError, shown_to
 from app.services.processing_log import ProcessingLog
 from app.services.rates import count_failed_numbers
 from app.services.together import Together
@@ -136,7 +136,7 @@ class StatusMessageService:
                             for one, told in zip(submissions, each, strict=True)
                         ]
                     )
-            except MessageIdTakenError:
+            except (MessageIdTakenError, RemovedMeanwhileError):
                 continue
             except CONTENTION:
                 if len(submissions) > 1:
@@ -158,7 +158,7 @@ class StatusMessageService:
             told = (one.registration for one in judged.results)
             await self._log.read(submission.processing, (one.student_id for one in told if one is not None))
             return judged.results
-        except CONTENTION as error:
+        except (*CONTENTION, RemovedMeanwhileError) as error:
             raise UnavailableError from error
 
     async def results(

@@ -59,7 +59,9 @@ class StatusChange:
     status: RegistrationStatus | None = strawberry.field(description="As of this change.")
     previous_status: RegistrationStatus | None
     source: StatusSource | None
-    occurred_at: datetime | None = strawberry.field(description="At the institution.")
+    occurred_at: datetime | None = strawberry.field(
+        description="At the institution; of REMOVAL_ANNOUNCED: when everything about the student will go."
+    )
     recorded_at: datetime = strawberry.field(description="At the hub.")
 
     @classmethod

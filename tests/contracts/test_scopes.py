@@ -138,6 +138,10 @@ CALLS: dict[str, tuple[dict[str, tuple[str, object]], str]] = {
         {"input": ("UnfollowStudentsInput!", {"references": ["unknown"]})},
         "{ unknown }",
     ),
+    "Mutation.eraseStudent": (
+        {"input": ("EraseStudentInput!", {"personalNumber": a_personal_number()})},
+        "{ erased }",
+    ),
     "Mutation.acknowledgeStatusChanges": (
         {"input": ("AcknowledgeStatusChangesInput!", {"number": 0})},
         "{ acknowledged }",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
+from pyarrow import parquet
 from typer.testing import CliRunner
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
@@ -275,3 +277,29 @@ class TestEmbeddedServer:
             assert "Traceback" not in hub.log
         finally:
             await asyncio.to_thread(hub.stop)
+
+
+class TestKept:
+    def test_is_swept_by_command(self, hub: LiveHub, sis: LiveClient) -> None:
+        sis.report(a_message())
+        ended = typed(hub, "retention", "sweep", KOPPELPUNT_RETENTION_DAYS="400")
+        assert (ended.exit_code, ended.stdout) == (0, "0 announced, 0 removed\n")
+
+    def test_is_checked_after_a_restore_only_when_no_hub_is_at_work(self, hub: LiveHub) -> None:
+        assert "stop all hubs first" in refused(typed(hub, "restore-check"))
+        assert "cannot be read" in refused(typed(hub, "restore-check", "--ledger", "nowhere.jsonl"))
+
+    def test_is_exported_for_analysis(self, hub: LiveHub, sis: LiveClient, tmp_path: Path) -> None:
+        message = a_message()
+        sis.report(message)
+        for name in ("all.csv", "all.parquet"):
+            ended = typed(hub, "analysis", "export", tmp_path / name, "--school-year", 2026)
+            assert ended.exit_code == 0, ended.output
+        with (tmp_path / "all.csv").open(encoding="utf-8", newline="") as lines:
+            rows = list(csv.DictReader(lines))
+        assert parquet.read_table(tmp_path / "all.parquet").num_rows == len(rows)
+        (row,) = [row for row in rows if row["id"] == message["applicationId"]]
+        assert (row["instellingserkenningscode"], row["status"]) == (BRIN, "AO")
+        assert str(message["personalNumber"]) not in (tmp_path / "all.csv").read_text(encoding="utf-8")
+        assert "exists already" in refused(typed(hub, "analysis", "export", tmp_path / "all.csv"))
+        assert "--format" in refused(typed(hub, "analysis", "export", tmp_path / "all"))

@@ -1,0 +1,1 @@
+"""Notifications for receivers that keep no connection."""
