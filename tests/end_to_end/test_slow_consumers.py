@@ -85,6 +85,7 @@ def resident(hub: LiveHub) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(400)
 class TestSlowConsumers:
     async def test_cost_nobody_else(
