@@ -4,6 +4,9 @@ r"""A complete small sender: reports statuses until each has its outcome, whatev
     HUB_URL=https://hub.example CLIENT_ID=hub-… KEY_FILE=private-key.json \
         python sis.py outbox.jsonl done.jsonl
 
+CERTIFICATE_FILE and CERTIFICATE_KEY_FILE (PEM) are your client certificate, CA_FILE the authorities that you
+trust, if not the usual ones.
+
 `outbox.jsonl` holds one message a line, as `StatusMessageInput` has it, each with a `messageId` that the SIS
 drew once, when it wrote the line. The id is what makes sending again safe: the hub answers DUPLICATE with the
 outcome of the first time. Outcomes are added to `done.jsonl`; what stands there is not sent again.
@@ -19,6 +22,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import sys
 import time
 import uuid
@@ -36,6 +40,17 @@ if TYPE_CHECKING:
 HUB = os.environ["HUB_URL"].rstrip("/")
 CLIENT_ID = os.environ["CLIENT_ID"]
 KEY = JWKRegistry.import_key(json.loads(Path(os.environ["KEY_FILE"]).read_text()))
+
+
+def tls() -> ssl.SSLContext:
+    """Return what connections are made with: your client certificate, where the hub knows you by one."""
+    context = ssl.create_default_context(cafile=os.environ.get("CA_FILE"))
+    if certificate := os.environ.get("CERTIFICATE_FILE"):
+        context.load_cert_chain(certificate, os.environ["CERTIFICATE_KEY_FILE"])
+    return context
+
+
+TLS = tls()
 
 MESSAGES_AT_ONCE = 500  # at most 1,000, and 1 MiB
 LONGEST_WAIT = float(os.environ.get("LONGEST_WAIT_SECONDS", "30"))
@@ -169,7 +184,7 @@ class Comparison:
 
 def compare(file: Path, brin: str, school_year: int) -> None:
     """Print every difference."""
-    with httpx.Client(timeout=60) as client:
+    with httpx.Client(verify=TLS, timeout=60) as client:
         statuses = json.loads(file.read_text())
         for difference in Comparison(client, statuses, brin, school_year).differences():
             sys.stdout.write(f"{json.dumps(difference)}\n")
@@ -178,7 +193,7 @@ def compare(file: Path, brin: str, school_year: int) -> None:
 def main(outbox: Path, done: Path) -> None:
     """Send everything."""
     bearer = ""
-    with httpx.Client(timeout=60) as client, done.open("a") as log:
+    with httpx.Client(verify=TLS, timeout=60) as client, done.open("a") as log:
         for messages in batches(outbox, done):
             wait = 0.2
             while True:

@@ -4,6 +4,9 @@ r"""A complete small transfer system: follows students, hears every change once,
     HUB_URL=https://hub.example CLIENT_ID=hub-… KEY_FILE=private-key.json \
         python transfer_system.py students.json state.json
 
+CERTIFICATE_FILE and CERTIFICATE_KEY_FILE (PEM) are your client certificate, CA_FILE the authorities that you
+trust, if not the usual ones.
+
 `students.json` is a list of {"personalNumber": …, "reference": …}; `state.json` is where the last number is
 kept. Each change is printed as a line of JSON: put your own handling there.
 """
@@ -15,6 +18,7 @@ import json
 import logging
 import os
 import random
+import ssl
 import sys
 import time
 import uuid
@@ -33,6 +37,17 @@ from joserfc.jwk import JWKRegistry
 HUB = os.environ["HUB_URL"].rstrip("/")
 CLIENT_ID = os.environ["CLIENT_ID"]
 KEY = JWKRegistry.import_key(json.loads(Path(os.environ["KEY_FILE"]).read_text()))
+
+
+def tls() -> ssl.SSLContext:
+    """Return what connections are made with: your client certificate, where the hub knows you by one."""
+    context = ssl.create_default_context(cafile=os.environ.get("CA_FILE"))
+    if certificate := os.environ.get("CERTIFICATE_FILE"):
+        context.load_cert_chain(certificate, os.environ["CERTIFICATE_KEY_FILE"])
+    return context
+
+
+TLS = tls()
 
 STUDENTS_AT_ONCE = 500
 ACKNOWLEDGE_SECONDS = float(os.environ.get("ACKNOWLEDGE_SECONDS", "5"))
@@ -123,7 +138,7 @@ class Tokens:
                 "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
                 "client_assertion": jwt.encode({"alg": "ES256", "kid": KEY.kid}, claims, KEY),
             }
-            async with httpx.AsyncClient(timeout=20) as client:
+            async with httpx.AsyncClient(verify=TLS, timeout=20) as client:
                 answer = (await client.post(f"{HUB}/oauth/token", data=form)).raise_for_status().json()
             self._token = answer["access_token"]
             self._renew_at = time.time() + 0.8 * answer["expires_in"]
@@ -193,6 +208,7 @@ class TransferSystem:
             subprotocols=[WebsocketsTransport.GRAPHQLWS_SUBPROTOCOL],
             init_payload={"authorization": f"Bearer {await self._tokens.current()}"},
             keep_alive_timeout=SILENCE_SECONDS,
+            ssl=TLS if HUB.startswith("https:") else False,
         )
         async with Client(transport=transport) as session:
             acknowledging = asyncio.create_task(self._acknowledge())
@@ -240,6 +256,7 @@ class TransferSystem:
             url=f"{HUB}/graphql",
             headers={"Authorization": f"Bearer {await self._tokens.current()}"},
             timeout=30,
+            verify=TLS,
         )
         async with Client(transport=transport) as session:
             answer: dict[str, Any] = await session.execute(

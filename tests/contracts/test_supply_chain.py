@@ -109,3 +109,17 @@ class TestSbom:
             hashes = [each for place in one["externalReferences"] for each in place.get("hashes", [])]
             assert hashes, one["name"]
             assert all(each["alg"] == "SHA-256" for each in hashes)
+
+
+class TestContainer:
+    def test_runs_as_nobody_on_what_was_locked(self) -> None:
+        text = (ROOT / "Containerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+        steps = [line.split(maxsplit=1) for line in text.splitlines() if line[:1].isupper()]
+        final = steps[[at for at, step in enumerate(steps) if step[0] == "FROM"][-1] :]
+        assert [step[1] for step in final if step[0] == "USER"] == ["65534:65534"]
+        assert not [step for step in steps if step[0] == "ADD"], "nothing is fetched past the lock files"
+        assert {"HEALTHCHECK", "VOLUME", "ENTRYPOINT"} <= {step[0] for step in final}
+        (copied,) = (step[1] for step in final if step[0] == "COPY")
+        assert copied.startswith("--from=build --chown=0:0 "), "what runs does not belong to who runs it"
+        (made,) = (step[1] for step in steps if "requirements-run.lock" in step[1])
+        assert {"--require-hashes", "--no-build"} <= set(made.split())

@@ -138,9 +138,8 @@ async def served(
     The database stays behind; it goes with its server.
     """
     url = await _clone(template) if beside is None else beside.settings.database_url
-    settings = load_settings(
-        database_url=url, broadcast_url="memory://", issuer=ISSUER, port=0, database_pool=4, **changed
-    )
+    usual = {"broadcast_url": "memory://", "issuer": ISSUER, "port": 0, "database_pool": 4}
+    settings = load_settings(database_url=url, **{**usual, **changed})
     app = create_app(settings)
     options = {**server_options(settings), "loop": "none", "timeout_graceful_shutdown": 2}
     server = Server(uvicorn.Config(app, **options))
