@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
-from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from app.bootstrap import Hub, issuer_keys
@@ -14,14 +13,16 @@ from app.domain.rates import RateKind
 from app.persistence.migrations import at_head
 from app.settings import Settings, load_settings
 from app.telemetry import configure_logging, log
+from app.transport.application import HubApplication
 from app.transport.authentication import LONGEST_LIFE, Authenticator
 from app.transport.client_certificate import CertificateReader
 from app.transport.demo import demo_routes
 from app.transport.external_issuers import ExternalIssuers
 from app.transport.graphql_endpoint import GraphQLEndpoint, Limits
-from app.transport.middleware import MEASURED_PATHS, AccessLogMiddleware, SecurityHeadersMiddleware
+from app.transport.middleware import AccessLogMiddleware, SecurityHeadersMiddleware
 from app.transport.page import graphiql_routes
 from app.transport.routes import all_routes
+from app.transport.surroundings import MEASURED_PATHS
 from app.transport.token_endpoint import token_routes
 from app.transport.tracing import TracingMiddleware
 from graphql_schema.execution.operations import Operations
@@ -39,13 +40,13 @@ if TYPE_CHECKING:
 _PATIENCE_SECONDS = 300
 
 
-def create_app(settings: Settings) -> Starlette:
+def create_app(settings: Settings) -> HubApplication:
     """Return the application; its lifespan opens and closes the hub."""
     telemetry = _telemetry(settings)
     tracing = None if telemetry is None else telemetry.tracing
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(app: HubApplication) -> AsyncIterator[None]:
         sending = nullcontext() if telemetry is None else telemetry.running()
         async with sending, Hub.open(settings, patience=_PATIENCE_SECONDS, tracing=tracing) as hub:
             with suppress(UnavailableError):  # the catalogue is kept fresh later on
@@ -63,6 +64,11 @@ def create_app(settings: Settings) -> Starlette:
                 spend=lambda client_id: hub.rates.spend(client_id, RateKind.TOKENS),
             )
             app.router.routes.extend(all_routes(endpoint, tokens, hub.database, _demo(settings)))
+            app.graphql = (
+                endpoint.http
+                if tracing is None
+                else TracingMiddleware(endpoint.http, tracing, MEASURED_PATHS)
+            )
             app.state.end_streams = endpoint.connections.begin_to_close
             if settings.database_url is not None and not settings.clients_must_be_vetted:
                 log.warning("clients_unvetted")
@@ -71,7 +77,7 @@ def create_app(settings: Settings) -> Starlette:
             await endpoint.connections.close_all()
         log.info("hub_stopped")
 
-    return Starlette(
+    return HubApplication(
         lifespan=lifespan,
         middleware=[
             *([] if tracing is None else [Middleware(TracingMiddleware, tracing, MEASURED_PATHS)]),
@@ -129,7 +135,7 @@ def _external(hub: Hub) -> ExternalIssuers | None:
     return ExternalIssuers(issuers, hub.services.foreign_subjects) if issuers else None
 
 
-def app() -> Starlette:
+def app() -> HubApplication:
     """Return the application with the settings of the environment (uvicorn's `--factory`)."""
     settings = load_settings()
     configure_logging(settings.log_level)

@@ -10,6 +10,7 @@ import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
 from app.domain.redaction import scrub
+from app.request_log import REQUEST_LOG, merge_request
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -86,11 +87,20 @@ def _scrub_event(_logger: WrappedLogger, _name: str, event: EventDict) -> EventD
     }
 
 
+class _Handler(logging.StreamHandler):  # type: ignore[type-arg] # it is generic in the stubs only
+    """Keeps the order: lines of requests that wait are written first."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        REQUEST_LOG.flush()
+        super().emit(record)
+
+
 def configure_logging(level: str = "INFO", *, json: bool | None = None) -> None:
     """Log through structlog: JSON unless on a terminal; everything else's loggers go the same way."""
     as_json = not sys.stderr.isatty() if json is None else json
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
+        merge_request,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -107,7 +117,7 @@ def configure_logging(level: str = "INFO", *, json: bool | None = None) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -117,10 +127,13 @@ def configure_logging(level: str = "INFO", *, json: bool | None = None) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
+    REQUEST_LOG.configure(sys.stderr if as_json else None, silent=not root.isEnabledFor(logging.INFO))
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "strawberry", "strawberry.execution"):
         logger = logging.getLogger(name)
         logger.handlers = []
         logger.propagate = True
     # One access log, ours: uvicorn's would hold query strings.
     logging.getLogger("uvicorn.access").disabled = True
+    # Without a handler uvicorn does not even put it together.
+    logging.getLogger("uvicorn.access").propagate = False
     logging.getLogger("alembic").setLevel("WARNING")

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, NewType, Self, cast
 
 import strawberry
 import uvicorn
-from starlette.applications import Starlette
-from starlette.routing import Route, WebSocketRoute
+from starlette.middleware import Middleware
+from starlette.routing import WebSocketRoute
 from strawberry.schema.config import StrawberryConfig
 
 from app.domain.access import Principal, Role
 from app.domain.errors import ForbiddenError, UnauthenticatedError, UnavailableError
+from app.transport.application import HubApplication
 from app.transport.graphql_endpoint import GraphQLEndpoint, Limits
 from app.transport.http_protocol import HubHttpProtocol
 from app.transport.middleware import AccessLogMiddleware, SecurityHeadersMiddleware
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from app.feed.outlet import Outlet
 
 NUMBER = "999990342"  # a published test number
-METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 PersonalNumber = NewType("PersonalNumber", str)
 
@@ -302,14 +302,13 @@ async def live(limits: Limits | None = None, **options: Any) -> AsyncIterator[Li
     endpoint = GraphQLEndpoint(
         Operations(SCHEMA), tokens, make_context, greeting=greet, limits=limits, **options
     )
-    app = Starlette(
-        routes=[
-            Route("/graphql", endpoint.http, methods=METHODS),
-            WebSocketRoute("/graphql", endpoint.websocket),
-        ]
+    app = HubApplication(
+        routes=[WebSocketRoute("/graphql", endpoint.websocket)],
+        middleware=[Middleware(AccessLogMiddleware), Middleware(SecurityHeadersMiddleware)],
     )
+    app.graphql = endpoint.http
     config = uvicorn.Config(
-        SecurityHeadersMiddleware(AccessLogMiddleware(app)),
+        app,
         host="127.0.0.1",
         port=0,
         http=HubHttpProtocol,

@@ -9,10 +9,9 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from structlog.contextvars import get_contextvars
-
 from app.domain.record import Activity, Processing, ProcessingRecord
 from app.persistence.unit_of_work import reading
+from app.request_log import REQUEST
 from app.services.together import Together
 
 if TYPE_CHECKING:
@@ -33,12 +32,12 @@ class ProcessingLog:
 
     def begin(self, principal: Principal, activity: Activity) -> Processing:
         """Return a processing that begins now, in the trace of the request if it came with one."""
-        trace_id = get_contextvars().get("trace_id")
+        request = REQUEST.get()
         return Processing(
             activity,
             principal.organisation_id,
             principal.client_id,
-            trace_id if isinstance(trace_id, str) else secrets.token_hex(16),
+            (request and request.trace_id) or secrets.token_hex(16),
             self._clock(),
         )
 

@@ -11,11 +11,10 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from structlog.contextvars import get_contextvars
-
 from app.domain.errors import UnavailableError
 from app.domain.record import OPERATOR, SecurityEvent, SecurityOutcome, SecurityRecord
 from app.persistence.unit_of_work import reading
+from app.request_log import REQUEST
 from app.services.together import Together
 from app.telemetry import log
 
@@ -60,8 +59,8 @@ REFUSALS = RefusalCounts()
 def note_refusal(code: str) -> None:
     """Count a request that was refused, when its code says that somebody wanted what they may not have."""
     if code in _REFUSALS:
-        client_id = get_contextvars().get("client_id")
-        REFUSALS.add(SecurityEvent.ACCESS_REFUSED, client_id if isinstance(client_id, str) else None, code)
+        request = REQUEST.get()
+        REFUSALS.add(SecurityEvent.ACCESS_REFUSED, None if request is None else request.client_id, code)
 
 
 class SecurityLog:

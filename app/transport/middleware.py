@@ -1,43 +1,16 @@
-"""Around every answer: headers that keep browsers and caches in hand, and a log without content."""
+"""Around every answer but those of GraphQL over HTTP, which see to it themselves."""
 
 from __future__ import annotations
 
-import re
-import time
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
-import structlog
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
-from structlog.contextvars import bind_contextvars, clear_contextvars
 
-from app.domain.redaction import scrub
-from app.telemetry import REQUESTS
-from app.transport.graphql_endpoint.parts import CLIENT
+from app.transport.surroundings import API_PATHS, HEADERS, OF_THE_API, OVER_TLS, Passage
 from graphql_schema.errors import format_exception
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-_LOGGER = structlog.stdlib.get_logger("koppelpunt.access")
-_PAGE_POLICY = (
-    "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-)
-_HEADERS = {
-    "Content-Security-Policy": _PAGE_POLICY,
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
-_YEAR = "max-age=31536000; includeSubDomains"
-MEASURED_PATHS = frozenset(
-    {"/", "/graphql", "/oauth/token", "/oauth/jwks", "/health/live", "/health/ready", "/metrics"}
-)
-_API_PATHS = ("/graphql", "/oauth/token", "/health", "/metrics")
-# https://www.w3.org/TR/trace-context/#traceparent-header
-_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class SecurityHeadersMiddleware:
@@ -51,16 +24,15 @@ class SecurityHeadersMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        needed = HEADERS
+        if scope["scheme"] == "https":
+            needed += OVER_TLS
+        if scope["path"].startswith(API_PATHS):
+            needed += OF_THE_API
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
-                if scope["scheme"] == "https":
-                    headers.setdefault("Strict-Transport-Security", _YEAR)
-                if scope["path"].startswith(_API_PATHS):
-                    headers.setdefault("Cache-Control", "no-store")
+                _complete(message, needed)
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
@@ -81,12 +53,8 @@ class AccessLogMiddleware:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        started = time.perf_counter()
-        request_id = uuid4().hex
-        clear_contextvars()
-        bind_contextvars(request_id=request_id)
-        if trace_id := _trace_id(Headers(scope=scope)):
-            bind_contextvars(trace_id=trace_id)
+        traceparent = next((value for name, value in scope["headers"] if name == b"traceparent"), None)
+        passage = Passage(scope.get("method", "WEBSOCKET"), scope["path"], traceparent)
         status = 500
         begun = False
 
@@ -96,8 +64,8 @@ class AccessLogMiddleware:
                 case "http.response.start":
                     begun = True
                     status = message["status"]
-                    _measure(scope["path"], status, started)
-                    MutableHeaders(scope=message).setdefault("X-Request-Id", request_id)
+                    passage.measure(status)
+                    _complete(message, (passage.request_id,))
                 case "websocket.accept":
                     status = 101
                 case "websocket.close":
@@ -114,23 +82,11 @@ class AccessLogMiddleware:
             if scope["type"] == "http" and not begun:
                 await JSONResponse({"errors": [failure]}, 500)(scope, receive, send_and_note)
         finally:
-            client = {"client_id": scope[CLIENT]} if CLIENT in scope else {}
-            _LOGGER.info(
-                "request",
-                method=scope.get("method", "WEBSOCKET"),
-                path=scrub(scope["path"]),
-                status=status,
-                duration_ms=round((time.perf_counter() - started) * 1000, 1),
-                **client,
-            )
+            passage.end(status)
 
 
-def _measure(path: str, status: int, started: float) -> None:
-    # Until the answer begins, since a stream of events has no end. Any path makes a label of its own.
-    known = path if path in MEASURED_PATHS else "other"
-    REQUESTS.labels(known, str(status)).observe(time.perf_counter() - started)
-
-
-def _trace_id(headers: Headers) -> str | None:
-    match = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
-    return match[1] if match else None
+def _complete(message: Message, needed: tuple[tuple[bytes, bytes], ...]) -> None:
+    """Add to the head of an answer what it lacks of these headers."""
+    given = list(message.get("headers", ()))
+    names = {name.lower() for name, _ in given}
+    message["headers"] = given + [header for header in needed if header[0] not in names]

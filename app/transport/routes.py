@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, WebSocketRoute
 
 from app.transport.health import health_routes
 from app.transport.page import page_routes
@@ -15,15 +15,12 @@ if TYPE_CHECKING:
     from app.persistence.database import Database
     from app.transport.graphql_endpoint import GraphQLEndpoint
 
-_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-
 
 def all_routes(
     endpoint: GraphQLEndpoint, tokens: Sequence[BaseRoute], database: Database, demo: Sequence[BaseRoute]
 ) -> list[BaseRoute]:
-    """Return the routes, from the narrowest to the page."""
+    """Return the routes, from the narrowest to the page; GraphQL over HTTP is answered before them."""
     return [
-        Route("/graphql", endpoint.http, methods=_METHODS),
         WebSocketRoute("/graphql", endpoint.websocket),
         *tokens,
         *health_routes(database),

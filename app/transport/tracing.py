@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from app.request_log import REQUEST
 from app.tracing import TraceContext
-from app.transport.graphql_endpoint.parts import CLIENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,8 +76,9 @@ def _caller(scope: Scope) -> TraceContext | None:
 def _attributes(scope: Scope, method: str, route: str, status: int) -> Mapping[str, str | int]:
     kind = "http.response.status_code" if scope["type"] == "http" else "koppelpunt.websocket.close_code"
     attributes: dict[str, str | int] = {"http.request.method": method, "http.route": route, kind: status}
-    if CLIENT in scope:
-        attributes["koppelpunt.client_id"] = scope[CLIENT]
+    request = REQUEST.get()
+    if request is not None and request.client_id is not None:
+        attributes["koppelpunt.client_id"] = request.client_id
     return attributes
 
 

@@ -9,13 +9,13 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from app.domain.access import Principal, Role
 from app.domain.codes import Status
 from app.domain.errors import BadUserInputError, ForbiddenError, UnavailableError
 from app.domain.personal_number import PersonalNumber
 from app.persistence.unit_of_work import reading
+from app.request_log import REQUEST, RequestFacts
 from app.services.registrations import RegistrationFilter
 from app.services.security_log import REFUSALS, note_refusal
 from graphql_schema.execution.operations import Operations
@@ -61,7 +61,6 @@ class TestProcessingLog:
         assert reported["client_id"] == world.sis.client_id
 
     async def test_has_a_row_for_each_of_those_who_shared_a_transaction(self, world) -> None:
-        clear_contextvars()
         await asyncio.gather(*(world.report(a_message()) for _ in range(30)))
         rows = await processings(world)
         assert [len(row["student_ids"]) for row in rows] == [1] * 30
@@ -102,12 +101,11 @@ class TestProcessingLog:
         assert await activities(world) == before
 
     async def test_stands_in_the_trace_of_the_request(self, world) -> None:
-        clear_contextvars()
-        bind_contextvars(trace_id="4bf92f3577b34da6a3ce929d0e0e4736")
+        before = REQUEST.set(RequestFacts("the request", "4bf92f3577b34da6a3ce929d0e0e4736"))
         try:
             await world.report(a_message())
         finally:
-            clear_contextvars()
+            REQUEST.reset(before)
         assert (await processings(world))[0]["trace_id"] == "4bf92f3577b34da6a3ce929d0e0e4736"
 
     async def test_lets_no_read_be_answered_that_cannot_be_recorded(self, world) -> None:
@@ -165,12 +163,11 @@ class TestSecurityLog:
 
     async def test_counts_refusals_in_groups(self, world) -> None:
         REFUSALS.take()
-        clear_contextvars()
-        bind_contextvars(client_id=world.os.client_id)
+        before = REQUEST.set(RequestFacts("the request", client_id=world.os.client_id))
         for _ in range(5):
             note_refusal("FORBIDDEN")
         note_refusal("BAD_USER_INPUT")
-        clear_contextvars()
+        REQUEST.reset(before)
         note_refusal("UNAUTHENTICATED")
         await world.hub.security_log.flush()
         rows = [row for row in await security(world) if row[0] == "ACCESS_REFUSED"]

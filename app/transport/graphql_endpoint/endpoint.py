@@ -1,10 +1,11 @@
-"""The endpoint as Starlette's routes take it."""
+"""The endpoint as an application takes it: an ASGI callable for HTTP, a route for websockets."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
-from app.transport.graphql_endpoint.http import answer
+from app.transport.graphql_endpoint.http import Reply, Request, answer
 from app.transport.graphql_endpoint.parts import (
     Authenticator,
     ContextFactory,
@@ -15,20 +16,22 @@ from app.transport.graphql_endpoint.parts import (
     Spender,
 )
 from app.transport.graphql_endpoint.websocket import WebSocketConnection
+from app.transport.surroundings import HEADERS, OF_THE_API, OVER_TLS, Passage
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.responses import Response
+    from starlette.types import Message, Receive, Scope, Send
     from starlette.websockets import WebSocket
 
     from app.transport.graphql_endpoint.connections import Connections
+    from app.transport.graphql_endpoint.negotiation import Answer
+    from app.transport.graphql_endpoint.sse import EventStream
     from graphql_schema.execution.operations import Operations
 
 
 class GraphQLEndpoint:
-    """Serves one schema: `Route("/graphql", endpoint.http, methods=…)`, `WebSocketRoute("/graphql", …)`.
+    """Serves one schema: `http` is to be called for /graphql, with every method, and `websocket` routed to.
 
-    The route of `http` must let every method through, since the answer to a wrong one is a GraphQL error too.
+    What surrounds an answer (headers, id, measurement, the line in the log) is added by `http` itself.
     """
 
     def __init__(  # noqa: PLR0913 - what the endpoint is made of
@@ -59,10 +62,54 @@ class GraphQLEndpoint:
         """The open websockets and streams; `close_all` ends them at a restart."""
         return self._edge.connections
 
-    async def http(self, request: Request) -> Response:
+    async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer an HTTP request: an answer in JSON, or a stream of events."""
-        return await answer(self._edge, request)
+        request = Request.of(scope, receive)
+        passage = Passage(scope["method"], scope["path"], request.headers.get(b"traceparent"))
+        secure = scope["scheme"] == "https"
+        status = 500
+        try:
+            reply = await answer(self._edge, request)
+            if isinstance(reply, Reply):
+                status = reply.status
+                passage.measure(status)
+                await send(
+                    {
+                        "type": "http.response.start",
+                        "status": status,
+                        "headers": [
+                            (b"content-length", b"%d" % len(reply.content)),
+                            *_usual_headers(reply.media_type, secure=secure),
+                            *reply.headers,
+                            passage.request_id,
+                        ],
+                    }
+                )
+                await send({"type": "http.response.body", "body": reply.content})
+            else:
+                status = 200
+                await _stream(reply, passage, scope, receive, send)
+        finally:
+            passage.end(status)
 
     async def websocket(self, websocket: WebSocket) -> None:
         """Serve a websocket until it ends."""
         await WebSocketConnection(self._edge, websocket).serve()
+
+
+async def _stream(stream: EventStream, passage: Passage, scope: Scope, receive: Receive, send: Send) -> None:
+    added = [*HEADERS, *(OVER_TLS if scope["scheme"] == "https" else ()), passage.request_id]
+
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            passage.measure(message["status"])
+            message["headers"] = [*message["headers"], *added]
+        await send(message)
+
+    await stream(scope, receive, send_with_headers)
+
+
+@cache
+def _usual_headers(media_type: Answer, *, secure: bool) -> tuple[tuple[bytes, bytes], ...]:
+    content_type = (b"content-type", f"{media_type}; charset=utf-8".encode())
+    return (content_type, *HEADERS, *(OVER_TLS if secure else ()), *OF_THE_API)

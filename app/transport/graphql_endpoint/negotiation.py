@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Answer(StrEnum):
@@ -21,12 +22,16 @@ _RANGES = {
     "application/*": Answer.JSON,
     "*/*": Answer.JSON,
 }
+_USUAL = "application/json"
+_LONGEST_KEPT = 256  # characters of a header whose meaning is kept
 
 
 def is_json(content_type: str | None) -> bool:
     """Tell whether a body of this content type is JSON in UTF-8."""
     if content_type is None:
         return False
+    if content_type == _USUAL:
+        return True
     media_type, parameters = _parse(content_type)
     return media_type == "application/json" and _is_utf8(parameters)
 
@@ -38,6 +43,11 @@ def choose(accept: str | None) -> Answer | None:
     """
     if accept is None or not accept.strip():
         return Answer.JSON
+    return _best(accept) if len(accept) <= _LONGEST_KEPT else _best.__wrapped__(accept)
+
+
+@lru_cache(maxsize=256)
+def _best(accept: str) -> Answer | None:
     best: Answer | None = None
     best_weight = 0.0
     for part in accept.split(","):

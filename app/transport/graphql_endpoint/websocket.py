@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, TypeVarTuple
 
 from graphql import OperationType
 from starlette.websockets import WebSocketDisconnect
-from structlog.contextvars import bind_contextvars
 
 from app.domain.errors import (
     BadUserInputError,
@@ -25,10 +24,11 @@ from app.domain.errors import (
 )
 from app.domain.rates import RateKind
 from app.feed.outlet import Outlet
+from app.request_log import identify
 from app.transport.graphql_endpoint.connections import FULL, Close
 from app.transport.graphql_endpoint.frames import encode_message, head_of, next_frame, next_message
 from app.transport.graphql_endpoint.line import LINE
-from app.transport.graphql_endpoint.parts import CLIENT, GraphQLRequest
+from app.transport.graphql_endpoint.parts import GraphQLRequest
 from app.transport.guard import MalformedError, OversizedError, read_object
 from graphql_schema.errors import RequestFailedError, format_exception, format_hub_error
 
@@ -89,7 +89,8 @@ class WebSocketConnection:
     async def serve(self) -> None:
         """Run the connection until it ends."""
         websocket = self._websocket
-        if not self._edge.trusts_origin(websocket):
+        origin = websocket.headers.get("origin")
+        if origin is not None and not self._edge.trusts_origin(origin, websocket.headers.get("host")):
             await websocket.close()  # before the handshake: HTTP 403
             return
         if SUBPROTOCOL not in websocket.scope.get("subprotocols", ()):
@@ -175,8 +176,7 @@ class WebSocketConnection:
             passing = isinstance(error, UnavailableError | RateLimitedError)
             self.end(_UNAVAILABLE if passing else _FORBIDDEN)
             return None
-        bind_contextvars(client_id=principal.client_id)
-        self._websocket.scope[CLIENT] = principal.client_id
+        identify(principal.client_id)
         if not self._edge.connections.assign(self, principal.client_id):
             self.end(_CLIENT_FULL)
             return None
