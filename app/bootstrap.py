@@ -222,7 +222,7 @@ class Hub:
                 message_log=MessageLogService(database),
                 oversight=oversight,
                 reconciliation=ReconciliationService(database, clock),
-                registrations=RegistrationService(database, clock, vavo=vavo),
+                registrations=RegistrationService(database, clock, catalogue.names, vavo=vavo),
                 retention=retention,
                 statistics=statistics,
                 status_messages=StatusMessageService(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 import strawberry
-
-from graphql_schema.registrations.loaders import HistoryLoader
+from strawberry.dataloader import DataLoader
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from app.domain.access import Principal
     from app.services.bundle import Services
     from graphql_schema.pagination import Cursors
+
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(slots=True)
@@ -26,14 +29,22 @@ class Context:
     services: Services
     cursors: Cursors
     last_event_id: int | None = None
-    _histories: HistoryLoader | None = field(default=None, repr=False)
+    _loaders: dict[tuple[object, ...], DataLoader[object, object]] = field(default_factory=dict, repr=False)
 
-    @property
-    def histories(self) -> HistoryLoader:
-        """The loader of histories of this operation."""
-        if self._histories is None:
-            self._histories = HistoryLoader(self.services.registrations)
-        return self._histories
+    async def together(
+        self,
+        answer: Callable[..., Awaitable[list[_Answer | BaseException]]],
+        source: object,
+        info: object,
+        *arguments: object,
+    ) -> _Answer:
+        """Return what `answer` gives for one object; what is asked for together is answered together."""
+        key = (answer, *arguments)
+        if key not in self._loaders:
+            self._loaders[key] = DataLoader(
+                load_fn=lambda sources: answer(sources, info, *arguments), cache=False
+            )
+        return cast("_Answer", await self._loaders[key].load(source))
 
 
 Info: TypeAlias = strawberry.Info[Context, None]

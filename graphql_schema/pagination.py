@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeVar, overload
 
 import orjson
 import strawberry
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from app.domain.errors import BadUserInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
 _Row = TypeVar("_Row")
 
@@ -40,24 +41,56 @@ class Cursors:
         return key
 
 
+class Sealed(Sequence[str]):
+    """The cursors of rows, each sealed when it is looked at: few callers ask for all."""
+
+    __slots__ = ("_cursors", "_key", "_place", "_rows")
+
+    def __init__(
+        self, cursors: Cursors, place: str, rows: Sequence[_Row], key: Callable[[_Row], Sequence[str | int]]
+    ) -> None:
+        self._cursors = cursors
+        self._place = place
+        self._rows = rows
+        self._key = key
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        """Return a cursor, or some."""
+        if isinstance(index, slice):
+            return [self._cursors.seal(self._place, *self._key(row)) for row in self._rows[index]]
+        return self._cursors.seal(self._place, *self._key(self._rows[index]))
+
+    def __len__(self) -> int:
+        """Return how many rows there are."""
+        return len(self._rows)
+
+
 @strawberry.type(description="Where a page stands in its list.")
 class PageInfo:
     """Relay's page info; lists go forward only."""
 
     has_next_page: bool
     has_previous_page: bool
-    start_cursor: str | None
-    end_cursor: str | None
+    cursors: strawberry.Private[Sequence[str]]
+
+    @strawberry.field
+    def start_cursor(self) -> str | None:
+        """Return the first cursor of the page."""
+        return self.cursors[0] if self.cursors else None
+
+    @strawberry.field
+    def end_cursor(self) -> str | None:
+        """Return the last cursor of the page."""
+        return self.cursors[-1] if self.cursors else None
 
 
 def page_info(cursors: Sequence[str], *, more: bool, after: str | None) -> PageInfo:
-    """Return the page info of a page with these cursors (the first and the last are enough)."""
-    return PageInfo(
-        has_next_page=more,
-        has_previous_page=after is not None,
-        start_cursor=cursors[0] if cursors else None,
-        end_cursor=cursors[-1] if cursors else None,
-    )
+    """Return the page info of a page with these cursors."""
+    return PageInfo(has_next_page=more, has_previous_page=after is not None, cursors=cursors)
 
 
 def check_first(first: int, at_most: int) -> int:

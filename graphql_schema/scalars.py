@@ -11,6 +11,7 @@ import strawberry
 from strawberry.types.scalar import ScalarDefinition
 
 from app.domain.personal_number import PersonalNumber
+from graphql_schema.execution.selections import BY_ENCODER
 
 Brin = NewType("Brin", str)
 ProgrammeCode = NewType("ProgrammeCode", str)
@@ -35,6 +36,9 @@ def _parse_date_time(value: object) -> datetime:
 def _show_date_time(value: datetime) -> str:
     text = value.isoformat() if value.tzinfo is UTC else value.astimezone(UTC).isoformat()
     return text.removesuffix("+00:00") + "Z"
+
+
+setattr(_show_date_time, BY_ENCODER, True)
 
 
 def _parse_date(value: object) -> date:

@@ -20,7 +20,7 @@ from app.domain.codes import LearningPath, Status
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from app.domain.registration import Registration
+    from app.domain.seen import SeenRegistration
 
 CHILD_DIGITS = 2  # so a prefix has up to 256 children
 _PREFIX = re.compile(r"[0-9a-f]{0,8}", re.ASCII)
@@ -151,7 +151,7 @@ def digest_of(registrations: Iterable[tuple[str, Status]]) -> str:
 def compare(
     part: Part,
     listed: Sequence[ListedRegistration],
-    known: Mapping[str, Registration],
+    known: Mapping[str, SeenRegistration],
     held: Sequence[HeldRegistration],
 ) -> Comparison:
     """Compare a sender's list of a part with what the hub shows it.
@@ -176,7 +176,7 @@ def compare(
 
 
 def _judge(
-    part: Part, position: int, item: ListedRegistration, known: Registration | None, seen: set[str]
+    part: Part, position: int, item: ListedRegistration, known: SeenRegistration | None, seen: set[str]
 ) -> DifferentRegistration | None:
     if (defect := item.defect()) is not None:
         return DifferentRegistration(item.application_id, Difference.INVALID, position, field=defect)
@@ -192,29 +192,29 @@ def _judge(
         kind, field = _difference(part, item, known)
     if kind is None:
         return None
-    status = None if known is None else known.status
+    status = None if known is None else Status(known.status)
     return DifferentRegistration(item.application_id, kind, position, status, field)
 
 
 def _difference(
-    part: Part, item: ListedRegistration, known: Registration
+    part: Part, item: ListedRegistration, known: SeenRegistration
 ) -> tuple[Difference | None, str | None]:
     if known.brin != part.brin:
         return Difference.OTHER_INSTITUTION, None
-    if known.annulled_by is not None:
+    if known.annulled:
         return Difference.ANNULLED, None
     if known.school_year != part.school_year:
         return Difference.OTHER_SCHOOL_YEAR, None
-    if known.status is not codes.status_of(item.status):
+    if known.status != codes.status_of(item.status):
         return Difference.OTHER_STATUS, None
     field = _other_data(item, known)
     return (None, None) if field is None else (Difference.OTHER_DATA, field)
 
 
-def _other_data(item: ListedRegistration, known: Registration) -> str | None:
+def _other_data(item: ListedRegistration, known: SeenRegistration) -> str | None:
     if item.programme_code not in {None, known.programme_code}:
         return "programmeCode"
-    if item.learning_path not in {None, known.learning_path.value}:
+    if item.learning_path not in {None, known.learning_path}:
         return "learningPath"
     if item.programme_year not in {None, known.programme_year}:
         return "programmeYear"

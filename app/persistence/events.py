@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from app.domain.codes import Status, StatusSource
-from app.domain.registration import ChangeKind
+from app.domain.seen import HistoryEntry
 from app.domain.value import value
 from app.persistence.packing import pack, pack_each, pack_moments, pack_nullable, unpack
 from app.persistence.parts import Part
@@ -69,19 +69,6 @@ class RecordedChange:
     change: Change
 
 
-@value
-class HistoryEntry:
-    """One thing that happened to a registration; OUTDATED ones had no effect."""
-
-    id: int
-    kind: ChangeKind
-    status: Status
-    previous_status: Status | None
-    source: StatusSource
-    occurred_at: datetime
-    recorded_at: datetime
-
-
 def appending(recorded_at: datetime, changes: Sequence[RecordedChange]) -> Part:
     """Return what records changes in order; all but OUTDATED ones become pending."""
     happened = [one.change for one in changes]
@@ -124,16 +111,7 @@ class Events:
         """Return what happened to each of these registrations after an event id, oldest first."""
         rows = await self._connection.fetch(_HISTORIES, list(registration_ids), after, limit)
         found: dict[int, list[HistoryEntry]] = {registration_id: [] for registration_id in registration_ids}
+        make = HistoryEntry._make
         for row in rows:
-            found[row["registration_id"]].append(
-                HistoryEntry(
-                    row["id"],
-                    ChangeKind(row["kind"]),
-                    Status(row["status"]),
-                    None if row["previous_status"] is None else Status(row["previous_status"]),
-                    StatusSource(row["source"]),
-                    row["occurred_at"],
-                    row["recorded_at"],
-                )
-            )
+            found[row[0]].append(make(row))
         return found

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import asyncpg
 
+from app.domain.catalogue import Names
 from app.persistence.analysis import Analysis
 from app.persistence.batch_facts import Facts
 from app.persistence.deliveries import Deliveries
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
     from app.persistence.database import Database
     from app.persistence.parts import Part
+
+_NAMELESS = Names()
 
 
 class UnitOfWork:
@@ -79,9 +82,9 @@ class UnitOfWork:
                 raise MessageIdTakenError from None
             raise
 
-    def seen_from(self, viewpoint: Viewpoint) -> VisibleRegistrations:
-        """Return registrations as one caller may see them."""
-        return VisibleRegistrations(self._connection, viewpoint)
+    def seen_from(self, viewpoint: Viewpoint, names: Names = _NAMELESS) -> VisibleRegistrations:
+        """Return registrations as one caller may see them, with these names."""
+        return VisibleRegistrations(self._connection, viewpoint, names)
 
 
 @asynccontextmanager

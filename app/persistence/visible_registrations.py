@@ -8,22 +8,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from app.domain.access import Role
-from app.persistence.registrations import COLUMN_COUNT, COLUMNS, registration_of
+from app.domain.seen import SeenRegistration
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import date
-    from uuid import UUID
 
     import asyncpg
 
+    from app.domain.catalogue import Names
     from app.domain.codes import Status
-    from app.domain.registration import Registration
 
+# In the order of the fields of SeenRegistration, without the names that the catalogue adds.
+_COLUMNS = """
+r.id, r.public_id::text, r.application_id, r.student_id, r.learning_path, r.school_year, r.programme_year,
+r.status, r.status_since, r.status_source, r.last_confirmed_at, r.annulled_by is not null
+"""
+_CODES = "r.brin, r.programme_code"
+_SEEN = f"{_COLUMNS}, null as reference, {_CODES}"
+_SEEN_BY_FOLLOWER = f"{_COLUMNS}, f.reference, {_CODES}"
 _MANDATE = """exists (
-  select 1 from mandate m where m.organisation_id = $1 and m.brin = r.brin
+  select 1 from mandate m where m.organisation_id = $1 and m.brin = {brin}
   and m.valid_from <= $2 and (m.valid_to is null or m.valid_to >= $2)
 )"""
 _NOT_ANNULLED = "(r.annulled_by is null or r.annulled_by = $1)"
@@ -33,13 +41,14 @@ _VAVO = "($3 or r.learning_path <> 'VAVO')"
 # $1 organisation, $2 today, $3 whether VAVO is shown, $4 the keys
 _SOME = {
     Role.SIS: f"""
-select {COLUMNS}, null as reference from registration r
-where {{keys}} and $1 = any(r.reported_by) and {_MANDATE} and {_NOT_ANNULLED} and $3::boolean is not null""",
+select {_SEEN} from registration r
+where {{keys}} and $1 = any(r.reported_by) and {_MANDATE.format(brin="r.brin")}
+  and {_NOT_ANNULLED} and $3::boolean is not null""",
     Role.CAMBO: f"""
-select {COLUMNS}, null as reference from registration r
+select {_SEEN} from registration r
 where {{keys}} and {_NOT_ANNULLED} and $2::date is not null and $3::boolean is not null""",
     Role.OS: f"""
-select {COLUMNS}, f.reference from registration r
+select {_SEEN_BY_FOLLOWER} from registration r
 join follow f on f.student_id = r.student_id and {_FOLLOW_OPEN}
 where {{keys}} and r.annulled_by is null and {_VAVO}""",
 }
@@ -48,24 +57,25 @@ _FILTERS = "($4::smallint is null or r.school_year = $4) and ($5::text[] is null
 
 # $6 page size, $7 institutions in order, $8 and $9 the last key seen
 _PAGE_OF_SENDER = f"""
-select {COLUMNS}, null as reference
+select {_SEEN}
 from unnest($7::text[]) as wanted (brin)
 cross join lateral (
   select * from registration r
   where r.brin = wanted.brin and r.id > case when wanted.brin = $8 then $9::bigint else 0 end
-    and $1 = any(r.reported_by) and {_MANDATE} and {_NOT_ANNULLED} and {_FILTERS} and $3::boolean is not null
+    and $1 = any(r.reported_by) and {_NOT_ANNULLED} and {_FILTERS} and $3::boolean is not null
   order by r.id limit $6
 ) r
+where {_MANDATE.format(brin="wanted.brin")}
 order by r.brin, r.id limit $6
 """
 _PAGE_OF_ALL = f"""
-select {COLUMNS}, null as reference from registration r
+select {_SEEN} from registration r
 where (r.brin, r.id) > ($8::text, $9::bigint) and ($7::text[] is null or r.brin = any($7))
   and {_NOT_ANNULLED} and {_FILTERS} and $2::date is not null and $3::boolean is not null
 order by r.brin, r.id limit $6
 """
 _PAGE_OF_FOLLOWER = f"""
-select {COLUMNS}, f.reference from follow f
+select {_SEEN_BY_FOLLOWER} from follow f
 cross join lateral (
   select * from registration r
   where r.student_id = f.student_id and (f.reference > $8 or r.id > $9::bigint)
@@ -104,29 +114,32 @@ class RegistrationFilter:
 class VisibleRegistrations:
     """Reads within what one caller may see."""
 
-    def __init__(self, connection: asyncpg.Connection[asyncpg.Record], viewpoint: Viewpoint) -> None:
+    def __init__(
+        self, connection: asyncpg.Connection[asyncpg.Record], viewpoint: Viewpoint, names: Names
+    ) -> None:
         self._connection = connection
         self._viewpoint = viewpoint
+        self._names = names
 
-    async def by_public_ids(self, public_ids: Collection[UUID]) -> dict[UUID, Registration]:
+    async def by_public_ids(self, public_ids: Collection[UUID]) -> dict[UUID, SeenRegistration]:
         """Return those of these registrations that may be seen."""
         found = await self._find("r.public_id = any($4::uuid[])", list(public_ids))
-        return {registration.public_id: registration for registration in found}
+        return {UUID(registration.id): registration for registration in found}
 
-    async def by_application_ids(self, application_ids: Collection[str]) -> dict[str, Registration]:
+    async def by_application_ids(self, application_ids: Collection[str]) -> dict[str, SeenRegistration]:
         """Return those of these registrations that may be seen, of whatever institution."""
         found = await self._find("r.application_id = any($4::text[])", list(application_ids))
         return {registration.application_id: registration for registration in found}
 
-    async def _find(self, keys: str, values: Sequence[object]) -> list[Registration]:
+    async def _find(self, keys: str, values: Sequence[object]) -> list[SeenRegistration]:
         view = self._viewpoint
         statement = _SOME[view.role].format(keys=keys)
         rows = await self._connection.fetch(statement, view.organisation_id, view.today, view.vavo, values)
-        return [registration_of(row, row[COLUMN_COUNT]) for row in rows]
+        return self._seen(rows)
 
     async def page(
         self, wanted: RegistrationFilter, after: tuple[str, int] | None, size: int
-    ) -> list[Registration]:
+    ) -> list[SeenRegistration]:
         """Return up to `size` registrations after a key: (BRIN, id), or (reference, id) for a follower."""
         view = self._viewpoint
         last_text, last_id = after or ("", 0)
@@ -149,7 +162,11 @@ class VisibleRegistrations:
             last_text,
             last_id,
         )
-        return [registration_of(row, row[COLUMN_COUNT]) for row in rows]
+        return self._seen(rows)
+
+    def _seen(self, rows: Sequence[asyncpg.Record]) -> list[SeenRegistration]:
+        institution, programme, make = self._names.institution, self._names.programme, SeenRegistration._make
+        return [make((institution(row[-2]), programme(row[-1]), *row)) for row in rows]
 
     async def _mandates(self) -> list[str]:
         rows = await self._connection.fetch(_MANDATES, self._viewpoint.organisation_id, self._viewpoint.today)

@@ -7,7 +7,7 @@ import csv
 from typing import TYPE_CHECKING
 
 from app.domain import codes
-from app.domain.catalogue import Institution, Programme, School
+from app.domain.catalogue import Institution, Names, Programme, School
 from app.domain.errors import BadUserInputError, UnavailableError
 from app.persistence.catalogue import CatalogueRows
 from app.persistence.unit_of_work import administrative_work
@@ -27,24 +27,22 @@ class CatalogueService:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._institutions: dict[str, Institution] = {}
-        self._programmes: dict[str, Programme] = {}
+        self.names = Names()
 
     def institution(self, brin: str) -> Institution:
         """Return an institution; one that the catalogue has lost is called by its BRIN."""
-        return self._institutions.get(brin) or Institution(brin, brin)
+        return self.names.institution(brin)
 
     def programme(self, code: str) -> Programme:
         """Return a programme; name and level are None for a code that the catalogue does not know."""
-        return self._programmes.get(code) or Programme(code, None)
+        return self.names.programme(code)
 
     async def refresh(self) -> None:
         """Read the catalogue into memory."""
         async with self._database.session() as session:
             rows = CatalogueRows(session)
             institutions, programmes = await rows.institutions(), await rows.programmes()
-        self._institutions = {one.brin: one for one in institutions}
-        self._programmes = {one.code: one for one in programmes}
+        self.names.renew(institutions, programmes)
 
     async def keep_fresh(self) -> None:
         """Refresh for as long as the process lives."""

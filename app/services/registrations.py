@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from app.domain.catalogue import Names
     from app.domain.record import Processing
-    from app.domain.registration import Registration
+    from app.domain.seen import HistoryEntry, SeenRegistration
     from app.persistence.database import Database
-    from app.persistence.events import HistoryEntry
 
 PAGE_AT_MOST = 200
 _Key = TypeVar("_Key")
@@ -40,15 +40,18 @@ class _Asked(Generic[_Key]):
     brin: str | None
     processing: Processing
 
-    def answered(self, found: Registration | None) -> Registration | None:
+    def answered(self, found: SeenRegistration | None) -> SeenRegistration | None:
         return found if found is None or self.brin in {None, found.brin} else None
 
 
 class RegistrationService:
     """Reads of registrations. What may not be seen is None, exactly as what does not exist."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime], *, vavo: bool) -> None:
+    def __init__(
+        self, database: Database, clock: Callable[[], datetime], names: Names, *, vavo: bool
+    ) -> None:
         self._database = database
+        self._names = names
         self._clock = clock
         self._vavo = vavo
         self._log = ProcessingLog(database, clock)
@@ -59,7 +62,7 @@ class RegistrationService:
         require(principal, Scope.REGISTRATIONS_READ)
         return Viewpoint(principal.organisation_id, principal.role, codes.today(self._clock()), self._vavo)
 
-    async def by_public_id(self, principal: Principal, public_id: UUID) -> Registration | None:
+    async def by_public_id(self, principal: Principal, public_id: UUID) -> SeenRegistration | None:
         """Return the registration under the hub's own id."""
         viewpoint = self._viewpoint(principal)
         processing = self._log.begin(principal, Activity.READ_REGISTRATIONS)
@@ -67,7 +70,7 @@ class RegistrationService:
 
     async def by_application_id(
         self, principal: Principal, brin: str, application_id: str
-    ) -> Registration | None:
+    ) -> SeenRegistration | None:
         """Return the registration of this institution under the key of CAMBO and SIS."""
         viewpoint = self._viewpoint(principal)
         if not codes.is_brin(brin):
@@ -78,17 +81,17 @@ class RegistrationService:
         processing = self._log.begin(principal, Activity.READ_REGISTRATIONS)
         return await self._by_application_id.do(_Asked(viewpoint, application_id, brin, processing))
 
-    async def _find_public_ids(self, asked: Sequence[_Asked[UUID]]) -> list[Registration | None]:
+    async def _find_public_ids(self, asked: Sequence[_Asked[UUID]]) -> list[SeenRegistration | None]:
         return await self._find(asked, VisibleRegistrations.by_public_ids)
 
-    async def _find_application_ids(self, asked: Sequence[_Asked[str]]) -> list[Registration | None]:
+    async def _find_application_ids(self, asked: Sequence[_Asked[str]]) -> list[SeenRegistration | None]:
         return await self._find(asked, VisibleRegistrations.by_application_ids)
 
     async def _find(
         self,
         asked: Sequence[_Asked[_Key]],
-        look_up: Callable[[VisibleRegistrations, set[_Key]], Awaitable[dict[_Key, Registration]]],
-    ) -> list[Registration | None]:
+        look_up: Callable[[VisibleRegistrations, set[_Key]], Awaitable[dict[_Key, SeenRegistration]]],
+    ) -> list[SeenRegistration | None]:
         """Look up what was asked for together: one statement for all who look from the same place.
 
         What was found is on record, committed, before anybody gets it: one more statement for all.
@@ -98,7 +101,7 @@ class RegistrationService:
             keys[one.viewpoint].add(one.key)
         async with reading(self._database) as unit:
             found = {
-                viewpoint: await look_up(unit.seen_from(viewpoint), wanted)
+                viewpoint: await look_up(unit.seen_from(viewpoint, self._names), wanted)
                 for viewpoint, wanted in keys.items()
             }
             answers = [one.answered(found[one.viewpoint].get(one.key)) for one in asked]
@@ -113,7 +116,7 @@ class RegistrationService:
 
     async def page(
         self, principal: Principal, wanted: RegistrationFilter, after: tuple[str, int] | None, size: int
-    ) -> list[Registration]:
+    ) -> list[SeenRegistration]:
         """Return up to `size` registrations after a key, in the order of the caller's own pages."""
         viewpoint = self._viewpoint(principal)
         if wanted.brin is not None and not codes.is_brin(wanted.brin):
@@ -124,7 +127,7 @@ class RegistrationService:
             raise BadUserInputError(field, "A school year lies between 2016 and next year + 1.")
         processing = self._log.begin(principal, Activity.READ_REGISTRATIONS)
         async with reading(self._database) as unit:
-            page = await unit.seen_from(viewpoint).page(wanted, after, size)
+            page = await unit.seen_from(viewpoint, self._names).page(wanted, after, size)
         await self._log.read(processing, [registration.student_id for registration in page])
         return page
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,7 +24,6 @@ from graphql import (
 )
 from graphql.utilities import value_from_ast
 from strawberry.types.base import StrawberryMaybe
-from strawberry.types.info import Info
 
 from graphql_schema.execution.source import AnomalyError, UncompilableError
 
@@ -36,9 +35,21 @@ if TYPE_CHECKING:
 _LITERALS = (IntValueNode, StringValueNode, BooleanValueNode, EnumValueNode, NullValueNode)
 
 
-@dataclass(frozen=True, slots=True)
-class _RawInfo:
-    """What Strawberry's Info has of graphql-core's: resolvers ask for nothing but the context."""
+_TOGETHER = "answered_together"
+
+
+def answered_together(function: Callable[..., Awaitable[list[Any]]]) -> dict[str, object]:
+    """Return the metadata of a field that is answered for many objects in one call.
+
+    `function` takes the list of objects and then what the resolver takes (by name), and returns what the
+    resolver returns for each, in their order; an exception takes the place of a value.
+    """
+    return {_TOGETHER: function}
+
+
+@dataclass(slots=True)
+class _Info:
+    """What resolvers ask of Strawberry's Info: nothing but the context."""
 
     context: object
 
@@ -61,6 +72,7 @@ class Call:
     literals: Mapping[str, object]
     from_variables: tuple[_FromVariable, ...]
     takes_info: bool
+    together: Callable[..., Awaitable[list[object]]] | None = None
 
     def arguments(self, variables: Mapping[str, object], context: object) -> dict[str, object]:
         """Return the arguments; raise AnomalyError when one is null that may not be."""
@@ -72,7 +84,7 @@ class Call:
                     raise AnomalyError
                 arguments[one.python_name] = value
         if self.takes_info:
-            arguments["info"] = Info(_raw_info=cast("Any", _RawInfo(context)), _field=self.field)
+            arguments["info"] = _Info(context)
         return arguments
 
 
@@ -100,7 +112,8 @@ def compile_call(definition: GraphQLField, node: FieldNode) -> Call:
         else:
             literals[argument.python_name] = _literal(given.value, type_)
     function = cast("Callable[..., object]", resolver.wrapped_func)
-    return Call(field, function, literals, tuple(from_variables), info is not None)
+    together = field.metadata.get(_TOGETHER)
+    return Call(field, function, literals, tuple(from_variables), info is not None, together)
 
 
 def _literal(node: ValueNode, type_: GraphQLInputType) -> object:

@@ -100,7 +100,7 @@ class Operations:
             return await _answer(self._build(prepared, variables, context))
         resolved = await run.resolve()
         try:
-            return orjson.dumps({"data": await run.answer(resolved)})
+            return _encoded(await run.answer(resolved))
         except Exception:  # noqa: BLE001 - graphql-core meets it again, and gives it its place
             executor = self._build(prepared, variables, context)
             executor.middleware_manager = cast("MiddlewareManager", Resolved(resolved))
@@ -169,8 +169,13 @@ class Operations:
         return cast("HubExecutionContext", executor)
 
 
+def _encoded(data: object) -> bytes:
+    # What a plan makes may hold times in UTC, which are written as the scalar writes them.
+    return orjson.dumps({"data": data}, option=orjson.OPT_UTC_Z)
+
+
 def _event(plan: EventPlan, change: object) -> Event:
-    return _numbered(change, orjson.dumps({"data": plan.answer(change)}))
+    return _numbered(change, _encoded(plan.answer(change)))
 
 
 def _numbered(change: object, payload: bytes) -> Event:

@@ -42,7 +42,7 @@ from graphql.utilities import value_from_ast
 
 from graphql_schema.execution.calls import Call, compile_call
 from graphql_schema.execution.inputs import Coerce, compile_input
-from graphql_schema.execution.selections import Later, SelectionCompiler
+from graphql_schema.execution.selections import Complete, Later, SelectionCompiler
 from graphql_schema.execution.source import AnomalyError, UncompilableError
 
 _ABSENT = object()
@@ -65,19 +65,19 @@ class RootField:
 
     key: str
     call: Call
-    complete: Callable[[object, list[Later]], object]
+    complete: Complete
 
     async def answer(self, value: object, variables: Mapping[str, object], context: object) -> object:
         """Return what goes into the answer; any exception means that graphql-core shall do it."""
-        later: list[Later] = []
+        later = Later()
         answer = self.complete(value, later)
         while later:
-            waiting, later = later, []
-            results = await _settled([one.call(variables, context) for one in waiting])
-            for one, result in zip(waiting, results, strict=True):
-                if isinstance(result, BaseException):
-                    raise result
-                one.answer[one.key] = one.field.complete(result, later)
+            asked, later = later, Later()
+            begun = [field.begin(waiting, variables, context) for field, waiting in asked.items()]
+            results = await _settled([one for some in begun for one in some])
+            for (field, waiting), some in zip(asked.items(), begun, strict=True):
+                field.finish(waiting, results[: len(some)], later)
+                del results[: len(some)]
         return answer
 
 
@@ -143,14 +143,14 @@ class EventPlan:
     """A compiled subscription: what goes to the client of each event that its resolver yields."""
 
     key: str
-    _complete: Callable[[object, list[Later]], object]
+    _complete: Complete
 
     def answer(self, event: object) -> dict[str, object]:
         """Return the data; any exception means that graphql-core shall complete it.
 
         It depends on nothing but the event: a selection with arguments is left to graphql-core.
         """
-        return {self.key: self._complete(event, [])}
+        return {self.key: self._complete(event, Later())}
 
 
 class Plans:

@@ -14,9 +14,9 @@ errors and their paths are graphql-core's own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
@@ -49,34 +49,67 @@ if TYPE_CHECKING:
 
 _INT = 2_147_483_647
 # What of the built-in scalars goes out as it is, by its type; another type is left to graphql-core.
-_EXACT = {"String": str, "ID": str, "Boolean": bool, "Float": float}
+_EXACT = {"String": str, "ID": str, "Boolean": bool}
+# On the `serialize` of a scalar: of a datetime in UTC it makes what the encoder of answers makes of it too.
+BY_ENCODER = "by_encoder"
 # What other scalars are made of. `str` would make a text of anything: of an exception, of a coroutine.
 _PLAIN = (str, UUID, date)
 
 
-@dataclass(frozen=True, slots=True)
-class Later:
-    """A resolver that needs arguments or must be awaited: called when the rest of the answer stands."""
-
-    answer: dict[str, object]
-    key: str
-    source: object
-    field: LaterField
-
-    def call(self, variables: Mapping[str, object], context: object) -> object:
-        """Call the resolver; return what it gave, or the exception that it raised."""
-        try:
-            return self.field.call.function(self.source, **self.field.call.arguments(variables, context))
-        except Exception as error:  # noqa: BLE001 - once all were called, graphql-core takes over
-            return error
+# Objects that wait for a field, with the answers that it shall stand in.
+Waiting = list[tuple[dict[str, object], object]]
+Complete = Callable[[object, "Later"], object]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LaterField:
-    """The field of a `Later`: how to call it, and what to do with its result."""
+    """A field that needs arguments or must be awaited: called when the rest of the answer stands."""
 
+    key: str
     call: Call
-    complete: Callable[[object, list[Later]], object]
+    complete: Complete
+
+    def begin(
+        self, waiting: Waiting, variables: Mapping[str, object], context: object
+    ) -> list[Awaitable[list[object]] | object]:
+        """Call the resolver for all that wait; return what it gave, or the exceptions that it raised.
+
+        That is one awaitable of all results where the field is answered together, else one result for each.
+        """
+        try:
+            arguments = self.call.arguments(variables, context)
+            if self.call.together is not None:
+                return [self.call.together([source for _, source in waiting], **arguments)]
+        except Exception as error:  # noqa: BLE001 - once all were called, graphql-core takes over
+            return [error]
+        return [self._called(source, arguments) for _, source in waiting]
+
+    def _called(self, source: object, arguments: Mapping[str, object]) -> object:
+        try:
+            return self.call.function(source, **arguments)
+        except Exception as error:  # noqa: BLE001 - likewise
+            return error
+
+    def finish(self, waiting: Waiting, results: list[object], later: Later) -> None:
+        """Put the results, awaited, into the answers; raise one that is an exception."""
+        if self.call.together is not None and not isinstance(results[0], BaseException):
+            results = cast("list[object]", results[0])
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        key, complete = self.key, self.complete
+        for (answer, _), result in zip(waiting, results, strict=True):
+            answer[key] = complete(result, later)
+
+
+class Later(dict[LaterField, Waiting]):
+    """What of an answer must be asked for once the rest stands."""
+
+    def __missing__(self, field: LaterField) -> Waiting:
+        """Begin to wait for a field."""
+        waiting: Waiting = []
+        self[field] = waiting
+        return waiting
 
 
 @dataclass(slots=True)
@@ -92,14 +125,12 @@ class SelectionCompiler:
     switches: Mapping[str, bool]
     may_call: bool = True
 
-    def compile(
-        self, return_type: GraphQLOutputType, nodes: Sequence[FieldNode]
-    ) -> Callable[[object, list[Later]], object]:
+    def compile(self, return_type: GraphQLOutputType, nodes: Sequence[FieldNode]) -> Complete:
         """Return the function (value, later) -> what goes into the answer."""
         source = Source()
         body = [f"return {self._value(source, return_type, nodes, 'v')}"]
         complete = source.build(source.function("v, later", body))
-        return cast("Callable[[object, list[Later]], object]", complete)
+        return cast("Complete", complete)
 
     def _value(
         self, source: Source, type_: GraphQLOutputType, nodes: Sequence[FieldNode], expression: str
@@ -115,46 +146,31 @@ class SelectionCompiler:
         self, source: Source, type_: GraphQLOutputType, nodes: Sequence[FieldNode], expression: str
     ) -> str:
         if isinstance(type_, GraphQLScalarType | GraphQLEnumType):
-            return f"{self._leaf(source, type_)}({expression})"
+            return _leaf(source, type_, expression)
         if isinstance(type_, GraphQLList):
             item = source.name("v")
-            completed = self._value(source, type_.of_type, nodes, item)
-            return f"[{completed} for {item} in {source.constant(_list)}({expression})]"
+            completed = source.function(
+                f"{item}, later", [f"return {self._value(source, type_.of_type, nodes, item)}"]
+            )
+            listed = f"{source.constant(_list)}({expression})"
+            return f"[{completed}({item}, later) for {item} in {listed}]"
         if isinstance(type_, GraphQLObjectType):
-            return f"{self._object(source, type_, nodes)}({expression}, later)"
+            return self._object(source, type_, nodes, expression)
         raise UncompilableError
 
-    def _leaf(self, source: Source, type_: GraphQLScalarType | GraphQLEnumType) -> str:
-        if isinstance(type_, GraphQLEnumType):
-            members = source.constant(_members(type_))
-            body = [f"return {members}[v]"]
-        elif type_.name == "Int":
-            body = [f"if type(v) is not int or not -{_INT + 1} <= v <= {_INT}: raise Anomaly", "return v"]
-        elif type_.name in _EXACT:
-            body = [f"if type(v) is not {_EXACT[type_.name].__name__}: raise Anomaly"]
-            if type_.name == "Float":
-                body.append("if v - v != 0: raise Anomaly")
-            body.append("return v")
-        else:
-            body = [
-                f"if not isinstance(v, {source.constant(_PLAIN)}): raise Anomaly",
-                f"r = {source.constant(type_.serialize)}(v)",
-                "if r is None: raise Anomaly",
-                "return r",
-            ]
-        return source.function("v", body)
-
-    def _object(self, source: Source, type_: GraphQLObjectType, nodes: Sequence[FieldNode]) -> str:
+    def _object(
+        self, source: Source, type_: GraphQLObjectType, nodes: Sequence[FieldNode], expression: str
+    ) -> str:
         definition: StrawberryObjectDefinition = type_.extensions["strawberry-definition"]
         if definition.is_type_of is not None:
             raise UncompilableError
         grouped = self.collect(type_, [node.selection_set for node in nodes])
-        unexpected = "v is None"
+        value = source.name("o")
+        unexpected = f"({value} := {expression}) is None"
         if type_.is_type_of is not None:
-            unexpected = f"type(v) is not {source.constant(definition.origin)}"
-        body = [f"if {unexpected}: raise Anomaly"]
+            unexpected = f"type({value} := {expression}) is not {source.constant(definition.origin)}"
         items = []
-        after = []
+        waits: list[LaterField] = []
         for key, fields in grouped.items():
             name = fields[0].name.value
             if name == "__typename":
@@ -163,22 +179,24 @@ class SelectionCompiler:
             shape = type_.fields[name]
             field: StrawberryField = shape.extensions["strawberry-definition"]
             if field.is_basic_field:
-                value = self._value(source, shape.type, fields, f"v.{field.python_name}")
+                item = self._value(source, shape.type, fields, f"{value}.{field.python_name}")
             elif field.base_resolver is not None and _needs_nothing(field, field.base_resolver):
-                resolved = f"{source.constant(field.base_resolver.wrapped_func)}(v)"
-                value = self._value(source, shape.type, fields, resolved)
+                resolved = f"{source.constant(field.base_resolver.wrapped_func)}({value})"
+                item = self._value(source, shape.type, fields, resolved)
             elif not self.may_call:
                 raise UncompilableError
             else:
-                inner = LaterField(compile_call(shape, fields[0]), self.compile(shape.type, fields))
-                value = "None"
-                after.append(
-                    f"later.append({source.constant(Later)}(d, {key!r}, v, {source.constant(inner)}))"
+                waits.append(
+                    LaterField(key, compile_call(shape, fields[0]), self.compile(shape.type, fields))
                 )
-            items.append(f"{key!r}: {value}")
+                item = "None"
+            items.append(f"{key!r}: {item}")
         answer = "{" + ", ".join(items) + "}"
-        body += [f"d = {answer}", *after, "return d"] if after else [f"return {answer}"]
-        return source.function("v, later", body)
+        if waits:
+            waiting = [f"later[{source.constant(one)}].append((d, v))" for one in waits]
+            put = source.function("d, v, later", [*waiting, "return d"])
+            answer = f"{put}({answer}, {value}, later)"
+        return f"(refuse() if {unexpected} else {answer})"
 
     def collect(
         self, type_: GraphQLObjectType, selections: Sequence[SelectionSetNode | None]
@@ -236,6 +254,35 @@ class SelectionCompiler:
             return True
         wanted = self.schema.type_map[condition]
         return is_abstract_type(wanted) and self.schema.is_sub_type(wanted, type_)
+
+
+def _leaf(source: Source, type_: GraphQLScalarType | GraphQLEnumType, expression: str) -> str:
+    """Return an expression for the value of a scalar or an enum, which is not null."""
+    if isinstance(type_, GraphQLEnumType):
+        return f"{source.constant(_members(type_))}[{expression}]"
+    value = source.name("s")
+    given = f"({value} := {expression})"
+    if type_.name == "Int":
+        return f"({value} if type{given} is int and -{_INT + 1} <= {value} <= {_INT} else refuse())"
+    if type_.name == "Float":
+        return f"({value} if type{given} is float and {value} - {value} == 0 else refuse())"
+    if type_.name in _EXACT:
+        return f"({value} if type{given} is {_EXACT[type_.name].__name__} else refuse())"
+    serialize = f"{source.constant(_serialized)}({source.constant(type_.serialize)}, "
+    if getattr(type_.serialize, BY_ENCODER, False):
+        utc = source.constant(UTC)
+        moment = source.constant(datetime)
+        return f"({value} if type{given} is {moment} and {value}.tzinfo is {utc} else {serialize}{value}))"
+    return f"{serialize}{expression})"
+
+
+def _serialized(serialize: Callable[[object], object], value: object) -> object:
+    if not isinstance(value, _PLAIN):
+        raise AnomalyError
+    result = serialize(value)
+    if result is None:
+        raise AnomalyError
+    return result
 
 
 def _list(value: object) -> list[object] | tuple[object, ...]:

@@ -16,6 +16,10 @@ class AnomalyError(Exception):
     """A value is not what it nearly always is: graphql-core does it again, and finds the exact words."""
 
 
+def _refuse() -> object:
+    raise AnomalyError
+
+
 class Source:
     """Collects functions and constants, and turns them into code.
 
@@ -24,7 +28,7 @@ class Source:
 
     def __init__(self) -> None:
         self._lines: list[str] = []
-        self._names: dict[str, object] = {"Anomaly": AnomalyError}
+        self._names: dict[str, object] = {"Anomaly": AnomalyError, "refuse": _refuse}
         self._constants: dict[int, str] = {}
         self._count = 0
 

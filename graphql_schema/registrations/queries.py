@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+from typing import cast
 from uuid import UUID
 
 import strawberry
@@ -10,10 +12,14 @@ from app.domain.access import Role, Scope
 from app.services.registrations import PAGE_AT_MOST, RegistrationFilter
 from graphql_schema.context import Info
 from graphql_schema.enums import RegistrationStatus
-from graphql_schema.pagination import check_first, cut, page_info
+from graphql_schema.pagination import Sealed, check_first, cut, page_info
 from graphql_schema.permissions import needs
 from graphql_schema.registrations.types import PLACE, Registration, RegistrationConnection
 from graphql_schema.scalars import Brin
+
+# Where a page goes on: a transfer system's by its own references, all others by institution.
+_BY_REFERENCE = attrgetter("reference", "key")
+_BY_BRIN = attrgetter("brin", "key")
 
 
 @strawberry.type
@@ -29,7 +35,7 @@ class RegistrationQueries:
         except ValueError:
             public_id = UUID(int=0)
         found = await context.services.registrations.by_public_id(context.principal, public_id)
-        return None if found is None else Registration.from_domain(found, context.services.catalogue)
+        return None if found is None else Registration.seen(found)
 
     @strawberry.field(metadata=needs(Scope.REGISTRATIONS_READ), description="By institution and aanmeldID.")
     async def registration_by_application_id(
@@ -40,7 +46,7 @@ class RegistrationQueries:
         found = await context.services.registrations.by_application_id(
             context.principal, brin, application_id
         )
-        return None if found is None else Registration.from_domain(found, context.services.catalogue)
+        return None if found is None else Registration.seen(found)
 
     @strawberry.field(
         metadata=needs(Scope.REGISTRATIONS_READ), description="Pages of 1 to 200, in a stable order."
@@ -64,15 +70,10 @@ class RegistrationQueries:
         wanted = RegistrationFilter(brin, school_year, None if status is None else tuple(status))
         found = await context.services.registrations.page(context.principal, wanted, last, size + 1)
         rows, more = cut(found, size)
-        by_reference = context.principal.role is Role.OS
-        keys = [((row.reference or "") if by_reference else row.brin, row.id) for row in rows]
-        nodes = [Registration.from_domain(row, context.services.catalogue) for row in rows]
+        key = _BY_REFERENCE if context.principal.role is Role.OS else _BY_BRIN
+        cursors = Sealed(context.cursors, PLACE, rows, key)
         return RegistrationConnection(
-            keys=keys,
-            nodes=nodes,
-            page_info=page_info(
-                [context.cursors.seal(PLACE, *key) for key in (*keys[:1], *keys[-1:])],
-                more=more,
-                after=after,
-            ),
+            nodes=cast("list[Registration]", rows),
+            page_info=page_info(cursors, more=more, after=after),
+            cursors=cursors,
         )

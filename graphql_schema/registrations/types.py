@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Self
+from operator import itemgetter
+from typing import TYPE_CHECKING, cast
 
 import strawberry
 
 from app.domain.registration import ChangeKind as DomainChangeKind
+from app.domain.seen import SeenRegistration
 from graphql_schema.context import Info
 from graphql_schema.enums import ChangeKind, LearningPath, RegistrationStatus, StatusSource
-from graphql_schema.pagination import PageInfo, check_first, cut, page_info
+from graphql_schema.execution.calls import answered_together
+from graphql_schema.pagination import PageInfo, Sealed, check_first, cut, page_info
 from graphql_schema.scalars import Brin, ProgrammeCode
 
 if TYPE_CHECKING:
-    from app.domain.registration import Registration as DomainRegistration
-    from app.persistence.events import HistoryEntry
+    from app.domain import registration as domain
     from app.services.catalogue import CatalogueService
 
 HISTORY_AT_MOST = 200
+_EVENT = itemgetter(slice(1, 2))  # the id of a HistoryEntry, as the key of a cursor
 PLACE = "registrations"  # what the cursors of these pages are bound to
 
 
@@ -41,7 +46,7 @@ class Programme:
 
 @strawberry.type(description="One thing that happened to a registration.")
 class StatusHistoryEntry:
-    """An entry of the history, as it was recorded."""
+    """An entry of the history, as it was recorded: the attributes of a HistoryEntry of the domain."""
 
     kind: ChangeKind
     status: RegistrationStatus
@@ -49,20 +54,11 @@ class StatusHistoryEntry:
     source: StatusSource
     occurred_at: datetime
     recorded_at: datetime
-    outdated: bool = strawberry.field(description="It came after something newer and had no effect.")
 
-    @classmethod
-    def from_domain(cls, entry: HistoryEntry) -> Self:
-        """Translate."""
-        return cls(
-            kind=entry.kind,
-            status=entry.status,
-            previous_status=entry.previous_status,
-            source=entry.source,
-            occurred_at=entry.occurred_at,
-            recorded_at=entry.recorded_at,
-            outdated=entry.kind is DomainChangeKind.OUTDATED,
-        )
+    @strawberry.field(description="It came after something newer and had no effect.")
+    def outdated(self) -> bool:
+        """Tell whether it had no effect."""
+        return self.kind == DomainChangeKind.OUTDATED
 
 
 @strawberry.type
@@ -77,14 +73,52 @@ class StatusHistoryEdge:
 class StatusHistoryConnection:
     """A page of a history, oldest first."""
 
-    edges: list[StatusHistoryEdge]
     nodes: list[StatusHistoryEntry]
-    page_info: PageInfo
+    cursors: strawberry.Private[Sequence[str]]
+    more: strawberry.Private[bool]
+    after: strawberry.Private[str | None]
+
+    @strawberry.field
+    def edges(self) -> list[StatusHistoryEdge]:
+        """Return the nodes with their cursors."""
+        return [StatusHistoryEdge(cursor=c, node=n) for c, n in zip(self.cursors, self.nodes, strict=True)]
+
+    @strawberry.field
+    def page_info(self) -> PageInfo:
+        """Return where the page stands."""
+        return page_info(self.cursors, more=self.more, after=self.after)
+
+
+async def _histories(
+    registrations: Sequence[Registration], info: Info, first: int = 50, after: str | None = None
+) -> list[StatusHistoryConnection | BaseException]:
+    """Return a page of the history of each registration, or the exception in its place."""
+    if after is not None and len(registrations) > 1:
+        alone = [_histories([one], info, first, after) for one in registrations]
+        settled = await asyncio.gather(*alone, return_exceptions=True)
+        return [one if isinstance(one, BaseException) else one[0] for one in settled]
+    context = info.context
+    size = check_first(first, HISTORY_AT_MOST)
+    last = 0
+    if after is not None:  # a cursor belongs to one registration, so there is one
+        last = int(context.cursors.open(_history_of(registrations[0]), after)[0])
+    found = await context.services.registrations.histories([one.key for one in registrations], last, size + 1)
+    connections: list[StatusHistoryConnection | BaseException] = []
+    for registration in registrations:
+        rows, more = cut(found[registration.key], size)
+        cursors = Sealed(context.cursors, _history_of(registration), rows, _EVENT)
+        nodes = cast("list[StatusHistoryEntry]", rows)
+        connections.append(StatusHistoryConnection(nodes=nodes, cursors=cursors, more=more, after=after))
+    return connections
+
+
+def _history_of(registration: Registration) -> str:
+    return f"history:{registration.id}"
 
 
 @strawberry.type(description="Aanmelding: one student's application for one programme for one school year.")
 class Registration:
-    """A registration in its present state."""
+    """A registration in its present state: the attributes of a SeenRegistration of the domain."""
 
     key: strawberry.Private[int]
     id: strawberry.ID = strawberry.field(description="The hub's own, opaque.")
@@ -107,72 +141,53 @@ class Registration:
     )
     annulled: bool = strawberry.field(description="Annulled by a correction; then only its sender sees it.")
 
-    @strawberry.field(description="What happened to it, oldest first; late messages without effect included.")
+    @strawberry.field(
+        description="What happened to it, oldest first; late messages without effect included.",
+        metadata=answered_together(_histories),
+    )
     async def status_history(
         self, info: Info, first: int = 50, after: str | None = None
     ) -> StatusHistoryConnection:
         """Return a page of the history."""
-        context = info.context
-        place = f"history:{self.id}"
-        last = 0 if after is None else int(context.cursors.open(place, after)[0])
-        size = check_first(first, HISTORY_AT_MOST)
-        rows, more = cut(await context.histories.load(self.key, last, size + 1), size)
-        nodes = [StatusHistoryEntry.from_domain(row) for row in rows]
-        cursors = [context.cursors.seal(place, row.id) for row in rows]
-        return StatusHistoryConnection(
-            edges=[StatusHistoryEdge(cursor=c, node=n) for c, n in zip(cursors, nodes, strict=True)],
-            nodes=nodes,
-            page_info=page_info(cursors, more=more, after=after),
-        )
+        return await info.context.together(_histories, self, info, first, after)
 
     @classmethod
-    def from_domain(cls, registration: DomainRegistration, catalogue: CatalogueService) -> Self:
+    def from_domain(cls, registration: domain.Registration, catalogue: CatalogueService) -> Registration:
         """Translate, with the names that the catalogue has now."""
-        institution = catalogue.institution(registration.brin)
-        programme = catalogue.programme(registration.programme_code)
-        reference = registration.reference
-        return cls(
-            key=registration.id,
-            id=strawberry.ID(str(registration.public_id)),
-            application_id=strawberry.ID(registration.application_id),
-            reference=None if reference is None else strawberry.ID(reference),
-            institution=Institution(brin=Brin(institution.brin), name=institution.name),
-            programme=Programme(
-                code=ProgrammeCode(programme.code), name=programme.name, level=programme.level
-            ),
-            learning_path=registration.learning_path,
-            school_year=registration.school_year,
-            programme_year=registration.programme_year,
-            status=registration.status,
-            status_since=registration.status_since,
-            status_source=registration.status_source,
-            last_confirmed_at=registration.last_confirmed_at,
-            annulled=registration.annulled_by is not None,
-        )
+        return cls.seen(SeenRegistration.of(registration, catalogue.names))
+
+    @staticmethod
+    def seen(registration: SeenRegistration) -> Registration:
+        """Return what has these attributes already; so thousands need not be copied."""
+        return cast("Registration", registration)
 
 
 @strawberry.type
 class RegistrationEdge:
     """Relay's edge."""
 
-    key: strawberry.Private[tuple[str, int]]
+    cursors: strawberry.Private[Sequence[str]]
+    place: strawberry.Private[int]
     node: Registration
 
     @strawberry.field
-    def cursor(self, info: Info) -> str:
+    def cursor(self) -> str:
         """Return the cursor of this edge."""
-        return info.context.cursors.seal(PLACE, *self.key)
+        return self.cursors[self.place]
 
 
 @strawberry.type
 class RegistrationConnection:
     """A page of registrations."""
 
-    keys: strawberry.Private[list[tuple[str, int]]]
     nodes: list[Registration]
     page_info: PageInfo
+    cursors: strawberry.Private[Sequence[str]]
 
     @strawberry.field
     def edges(self) -> list[RegistrationEdge]:
         """Return the nodes with their cursors."""
-        return [RegistrationEdge(key=key, node=node) for key, node in zip(self.keys, self.nodes, strict=True)]
+        return [
+            RegistrationEdge(cursors=self.cursors, place=place, node=node)
+            for place, node in enumerate(self.nodes)
+        ]

@@ -69,10 +69,10 @@ async def values_of(world, principal):
     page = []
     if Scope.REGISTRATIONS_READ in principal.scopes:
         page = await context.services.registrations.page(principal, RegistrationFilter(), None, 3)
-    ids = [str(row.public_id) for row in page]
+    ids = [row.id for row in page]
     cursors = [
         context.cursors.seal(
-            "registrations", (row.reference or "") if principal.role is Role.OS else row.brin, row.id
+            "registrations", (row.reference or "") if principal.role is Role.OS else row.brin, row.key
         )
         for row in page
     ]

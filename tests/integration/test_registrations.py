@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -21,7 +21,7 @@ async def pages(world, by, wanted=ALL, size=7):
     while page := await world.services.registrations.page(by, wanted, after, size):
         found += page
         last = page[-1]
-        after = (last.reference if by.role is Role.OS else last.brin, last.id)
+        after = (last.reference if by.role is Role.OS else last.brin, last.key)
     return found
 
 
@@ -31,8 +31,8 @@ class TestOneRegistration:
         (result,) = await world.report(message)
         registrations = world.services.registrations
         found = await registrations.by_application_id(world.sis, BRIN, message.application_id)
-        assert found.public_id == result.registration.public_id
-        assert await registrations.by_public_id(world.sis, found.public_id) == found
+        assert found.id == str(result.registration.public_id)
+        assert await registrations.by_public_id(world.sis, UUID(found.id)) == found
         assert await registrations.by_application_id(world.cambo, BRIN, message.application_id) == found
         assert await registrations.by_application_id(world.sis, OTHER_BRIN, message.application_id) is None
 
@@ -102,7 +102,7 @@ class TestPages:
             await world.follow(number, f"S-{index}")
         own = await pages(world, world.sis)
         assert len(own) == 20
-        assert own == sorted(own, key=lambda one: (one.brin, one.id))
+        assert own == sorted(own, key=lambda one: (one.brin, one.key))
         assert len(await pages(world, world.cambo)) == 21
         followed = await pages(world, world.os, size=5)
         assert len({one.id for one in followed}) == len(followed) == 12

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from graphql_schema.execution.operations import Operations
 
 
-
-
 class Authenticator(Protocol):
     """Knows callers by their tokens."""
 
