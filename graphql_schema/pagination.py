@@ -103,4 +103,4 @@ def check_first(first: int, at_most: int) -> int:
 
 def cut(rows: list[_Row], first: int) -> tuple[list[_Row], bool]:
     """Return the page, and whether more follows, of rows that were read with one more than asked for."""
-    return rows[:first], len(rows) > first
+    return (rows[:first], True) if len(rows) > first else (rows, False)

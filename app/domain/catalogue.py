@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +35,27 @@ class School:
     region: str
 
 
+class _Institutions(dict[str, Institution]):
+    def __missing__(self, brin: str) -> Institution:
+        return Institution(brin, brin)
+
+
+class _Programmes(dict[str, Programme]):
+    def __missing__(self, code: str) -> Programme:
+        return Programme(code, None)
+
+
 class Names:
-    """Names of institutions and programmes, at hand in memory and renewed as a whole."""
+    """Names of institutions and programmes, at hand in memory and renewed as a whole.
+
+    One that the catalogue has lost is called by its BRIN; name and level of an unknown programme are None.
+    """
 
     def __init__(self) -> None:
-        self._institutions: dict[str, Institution] = {}
-        self._programmes: dict[str, Programme] = {}
+        self.institutions: Mapping[str, Institution] = _Institutions()
+        self.programmes: Mapping[str, Programme] = _Programmes()
 
     def renew(self, institutions: Iterable[Institution], programmes: Iterable[Programme]) -> None:
         """Put these in the place of all that was known."""
-        self._institutions = {one.brin: one for one in institutions}
-        self._programmes = {one.code: one for one in programmes}
-
-    def institution(self, brin: str) -> Institution:
-        """Return an institution; one that the catalogue has lost is called by its BRIN."""
-        return self._institutions.get(brin) or Institution(brin, brin)
-
-    def programme(self, code: str) -> Programme:
-        """Return a programme; name and level are None for a code that the catalogue does not know."""
-        return self._programmes.get(code) or Programme(code, None)
+        self.institutions = _Institutions((one.brin, one) for one in institutions)
+        self.programmes = _Programmes((one.code, one) for one in programmes)

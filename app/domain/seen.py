@@ -43,8 +43,8 @@ class SeenRegistration(NamedTuple):
     def of(cls, registration: Registration, names: Names) -> SeenRegistration:
         """Return a registration of the domain as it is shown."""
         return cls(
-            names.institution(registration.brin),
-            names.programme(registration.programme_code),
+            names.institutions[registration.brin],
+            names.programmes[registration.programme_code],
             registration.id,
             str(registration.public_id),
             registration.application_id,

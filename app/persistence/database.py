@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import asyncpg
 from sqlalchemy import NullPool
@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.domain.errors import UnavailableError
+from app.persistence.lending import Lender
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -80,6 +81,7 @@ class Database:
         self.url = plain_url(url)
         self._pool_size = pool_size
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._lender: Lender | None = None
         self.engine = engine_for(url, command_seconds=_SESSION_SECONDS, pooled=True)
 
     async def open(self) -> None:
@@ -97,13 +99,16 @@ class Database:
             )
         except UNAVAILABLE as error:
             raise UnavailableError from error
+        self._lender = Lender(self._pool, self._pool_size, _ACQUIRE_SECONDS)
 
     async def close(self) -> None:
         """Close every connection; what runs gets ten seconds."""
         await self.engine.dispose()
-        if self._pool is not None:
+        if self._pool is not None and self._lender is not None:
             try:
-                await asyncio.wait_for(self._pool.close(), 10)
+                async with asyncio.timeout(10):
+                    await self._lender.close()
+                    await self._pool.close()
             except TimeoutError:
                 self._pool.terminate()
 
@@ -112,17 +117,23 @@ class Database:
 
         One that vanished without a word would cost its next user the whole time limit of a statement.
         """
-        if self._pool is not None:
-            await self._pool.expire_connections()
+        if self._lender is not None:
+            await self._lender.distrust()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
         """Lend a connection without a transaction; a lost server becomes UnavailableError."""
-        if self._pool is None:
+        lender = self._lender
+        if lender is None:
             raise UnavailableError
         try:
-            async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
-                yield connection  # type: ignore[misc]
+            connection = await lender.borrow()
+            try:
+                yield cast("asyncpg.Connection[asyncpg.Record]", connection)
+            except BaseException:
+                await lender.discard(connection)
+                raise
+            await lender.give_back(connection)
         except UNAVAILABLE as error:
             raise UnavailableError from error
 

@@ -31,11 +31,11 @@ class CatalogueService:
 
     def institution(self, brin: str) -> Institution:
         """Return an institution; one that the catalogue has lost is called by its BRIN."""
-        return self.names.institution(brin)
+        return self.names.institutions[brin]
 
     def programme(self, code: str) -> Programme:
         """Return a programme; name and level are None for a code that the catalogue does not know."""
-        return self.names.programme(code)
+        return self.names.programmes[code]
 
     async def refresh(self) -> None:
         """Read the catalogue into memory."""

@@ -49,7 +49,13 @@ if TYPE_CHECKING:
 
 _INT = 2_147_483_647
 # What of the built-in scalars goes out as it is, by its type; another type is left to graphql-core.
-_EXACT = {"String": str, "ID": str, "Boolean": bool}
+_EXACT = {
+    "Int": f"is int and -{_INT + 1} <= v <= {_INT}",
+    "Float": "is float and v - v == 0",
+    "String": "is str",
+    "ID": "is str",
+    "Boolean": "is bool",
+}
 # On the `serialize` of a scalar: of a datetime in UTC it makes what the encoder of answers makes of it too.
 BY_ENCODER = "by_encoder"
 # What other scalars are made of. `str` would make a text of anything: of an exception, of a coroutine.
@@ -262,12 +268,13 @@ def _leaf(source: Source, type_: GraphQLScalarType | GraphQLEnumType, expression
         return f"{source.constant(_members(type_))}[{expression}]"
     value = source.name("s")
     given = f"({value} := {expression})"
-    if type_.name == "Int":
-        return f"({value} if type{given} is int and -{_INT + 1} <= {value} <= {_INT} else refuse())"
-    if type_.name == "Float":
-        return f"({value} if type{given} is float and {value} - {value} == 0 else refuse())"
+    expected = None
     if type_.name in _EXACT:
-        return f"({value} if type{given} is {_EXACT[type_.name].__name__} else refuse())"
+        expected = _EXACT[type_.name]
+    elif type_.serialize is str:
+        expected = "is str"
+    if expected is not None:
+        return f"({value} if type{given} {expected.replace('v', value)} else refuse())"
     serialize = f"{source.constant(_serialized)}({source.constant(type_.serialize)}, "
     if getattr(type_.serialize, BY_ENCODER, False):
         utc = source.constant(UTC)

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from operator import itemgetter
 from typing import TYPE_CHECKING, cast
 
 import strawberry
 
 from app.domain.registration import ChangeKind as DomainChangeKind
-from app.domain.seen import SeenRegistration
+from app.domain.seen import HistoryEntry, SeenRegistration
 from graphql_schema.context import Info
 from graphql_schema.enums import ChangeKind, LearningPath, RegistrationStatus, StatusSource
 from graphql_schema.execution.calls import answered_together
-from graphql_schema.pagination import PageInfo, Sealed, check_first, cut, page_info
+from graphql_schema.pagination import Cursors, PageInfo, Sealed, check_first, cut, page_info
 from graphql_schema.scalars import Brin, ProgrammeCode
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from app.services.catalogue import CatalogueService
 
 HISTORY_AT_MOST = 200
-_EVENT = itemgetter(slice(1, 2))  # the id of a HistoryEntry, as the key of a cursor
 PLACE = "registrations"  # what the cursors of these pages are bound to
 
 
@@ -74,19 +72,24 @@ class StatusHistoryConnection:
     """A page of a history, oldest first."""
 
     nodes: list[StatusHistoryEntry]
-    cursors: strawberry.Private[Sequence[str]]
     more: strawberry.Private[bool]
     after: strawberry.Private[str | None]
+    registration: strawberry.Private[Registration]
+    sealing: strawberry.Private[Cursors]
 
     @strawberry.field
     def edges(self) -> list[StatusHistoryEdge]:
         """Return the nodes with their cursors."""
-        return [StatusHistoryEdge(cursor=c, node=n) for c, n in zip(self.cursors, self.nodes, strict=True)]
+        return [StatusHistoryEdge(cursor=c, node=n) for c, n in zip(self._cursors(), self.nodes, strict=True)]
 
     @strawberry.field
     def page_info(self) -> PageInfo:
         """Return where the page stands."""
-        return page_info(self.cursors, more=self.more, after=self.after)
+        return page_info(self._cursors(), more=self.more, after=self.after)
+
+    def _cursors(self) -> Sequence[str]:
+        entries = cast("list[HistoryEntry]", self.nodes)
+        return Sealed(self.sealing, _history_of(self.registration), entries, lambda entry: (entry.id,))
 
 
 async def _histories(
@@ -104,11 +107,15 @@ async def _histories(
         last = int(context.cursors.open(_history_of(registrations[0]), after)[0])
     found = await context.services.registrations.histories([one.key for one in registrations], last, size + 1)
     connections: list[StatusHistoryConnection | BaseException] = []
+    sealing = context.cursors
     for registration in registrations:
         rows, more = cut(found[registration.key], size)
-        cursors = Sealed(context.cursors, _history_of(registration), rows, _EVENT)
         nodes = cast("list[StatusHistoryEntry]", rows)
-        connections.append(StatusHistoryConnection(nodes=nodes, cursors=cursors, more=more, after=after))
+        connections.append(
+            StatusHistoryConnection(
+                nodes=nodes, more=more, after=after, registration=registration, sealing=sealing
+            )
+        )
     return connections
 
 
