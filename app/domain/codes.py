@@ -110,12 +110,9 @@ def is_identifier(text: str) -> bool:
 
 def is_school_year(year: int, now: datetime) -> bool:
     """Tell whether a school year lies between 2016 and next year + 1."""
-    return _FIRST_SCHOOL_YEAR <= year <= last_school_year(now)
-
-
-def last_school_year(now: datetime) -> int:
-    """Return the last school year that can be applied for: next year + 1."""
-    return now.astimezone(AMSTERDAM).year + 2
+    if _FIRST_SCHOOL_YEAR <= year <= now.year + 1:
+        return True  # wherever `now` is told, in the Netherlands it is the year before at the earliest
+    return _FIRST_SCHOOL_YEAR <= year <= now.astimezone(AMSTERDAM).year + 2
 
 
 def is_programme_year(year: int) -> bool:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from app.domain.value import value
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -88,7 +90,7 @@ class ProcessingStatus(StrEnum):
     ERROR = "ERROR"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Processing:
     """A processing that has begun: by whom, as part of which trace (hexadecimal, W3C Trace Context).
 
@@ -103,7 +105,7 @@ class Processing:
     span_id: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProcessingRecord:
     """A processing that has ended, and the students that it was about (the hub's own ids).
 

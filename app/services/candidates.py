@@ -8,6 +8,7 @@ from app.domain.status_message import spelled
 from app.domain.value import value
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from app.domain.codes import StatusSource
@@ -35,26 +36,32 @@ class Candidate:
 
 
 def examine(
-    message: StatusMessage | Correction,
+    messages: Sequence[StatusMessage | Correction],
     keys: KeyChain,
     now: datetime,
     *,
     organisation_id: int,
     source: StatusSource,
-) -> Candidate:
-    """Judge the form of a message and compute its pseudonym and digest."""
-    number = message.personal_number
-    digits = None if number is None else number.digits()
-    at = "" if message.occurred_at is None else spelled(message.occurred_at)
-    defect = message.defect(digits, now)
-    return Candidate(
-        organisation_id,
-        source,
-        message,
-        (organisation_id, str(message.message_id)),
-        None if digits is None else keys.pseudonyms(digits),
-        keys.digest(message.content(digits, at)),
-        at,
-        None if defect is None else defect.code,
-        None if defect is None else defect.field,
-    )
+) -> list[Candidate]:
+    """Judge the form of messages of one sender and compute their pseudonyms and digests."""
+    pseudonyms, digest = keys.pseudonyms, keys.digest
+    candidates = []
+    for message in messages:
+        number = message.personal_number
+        digits = None if number is None else number.digits()
+        at = "" if message.occurred_at is None else spelled(message.occurred_at)
+        defect = message.defect(digits, now)
+        candidates.append(
+            Candidate(
+                organisation_id,
+                source,
+                message,
+                (organisation_id, str(message.message_id)),
+                None if digits is None else pseudonyms(digits),
+                digest(message.content(digits, at)),
+                at,
+                None if defect is None else defect.code,
+                None if defect is None else defect.field,
+            )
+        )
+    return candidates

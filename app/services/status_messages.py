@@ -110,10 +110,7 @@ class StatusMessageService:
         now = self._clock()
         source = StatusSource.CAMBO if principal.role is Role.CAMBO else StatusSource.SIS
         keys = self._keys.latest()
-        candidates = [
-            examine(message, keys, now, organisation_id=principal.organisation_id, source=source)
-            for message in messages
-        ]
+        candidates = examine(messages, keys, now, organisation_id=principal.organisation_id, source=source)
         return _Submission(self._log.begin(principal, activity), candidates)
 
     async def _count_failed(self, principal: Principal, candidates: Sequence[Candidate]) -> None:

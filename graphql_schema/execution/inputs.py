@@ -37,81 +37,86 @@ def compile_input(type_: GraphQLInputType) -> Coerce:
     """Return the function that coerces a value of this type, or raises an exception."""
     source = Source()
     known: dict[str, str] = {}
-    return cast("Coerce", source.build(_coercer(source, type_, known)))
+    name = source.function("v", [*_coerce(source, type_, known, "v"), "return v"])
+    return cast("Coerce", source.build(name))
 
 
-def _coercer(source: Source, type_: GraphQLInputType, known: dict[str, str]) -> str:
-    """Return the name of a function for a type, null or not."""
+def _coerce(source: Source, type_: GraphQLInputType, known: dict[str, str], name: str) -> list[str]:
+    """Return the lines that put the coerced value of a variable in its place, null or not."""
     if isinstance(type_, GraphQLNonNull):
-        return _not_null(source, type_.of_type, known)
-    inner = _not_null(source, type_, known)
-    return source.function("v", [f"return None if v is None else {inner}(v)"])
+        return _not_null(source, type_.of_type, known, name)
+    return [f"if {name} is not None:", *(f"    {line}" for line in _not_null(source, type_, known, name))]
 
 
-def _not_null(source: Source, type_: GraphQLInputType, known: dict[str, str]) -> str:
+def _not_null(source: Source, type_: GraphQLInputType, known: dict[str, str], name: str) -> list[str]:
     if isinstance(type_, GraphQLList):
-        item = _coercer(source, type_.of_type, known)
-        body = ["if type(v) is not list: raise Anomaly", f"return [{item}(x) for x in v]"]
-        return source.function("v", body)
+        return [f"{name} = {_list(source, type_, known)}({name})"]
     if isinstance(type_, GraphQLEnumType):
         enum = type_.extensions["strawberry-definition"].wrapped_cls
         members = {name: enum(value.value) for name, value in type_.values.items()}
-        return source.function("v", [f"return {source.constant(members)}[v]"])
+        return [f"{name} = {source.constant(members)}[{name}]"]
     if isinstance(type_, GraphQLScalarType):
-        return _scalar(source, type_)
+        return _scalar(source, type_, name)
     if isinstance(type_, GraphQLInputObjectType):
         if type_.name not in known:
             known[type_.name] = ""  # being made
             known[type_.name] = _object(source, type_, known)
         if not known[type_.name]:
             raise UncompilableError  # it holds itself
-        return known[type_.name]
+        return [f"{name} = {known[type_.name]}({name})"]
     raise UncompilableError
 
 
-def _scalar(source: Source, type_: GraphQLScalarType) -> str:
+def _list(source: Source, type_: GraphQLList[GraphQLInputType], known: dict[str, str]) -> str:
+    item = source.function("v", [*_coerce(source, type_.of_type, known, "v"), "return v"])
+    return source.function("v", ["if type(v) is not list: raise Anomaly", f"return [{item}(x) for x in v]"])
+
+
+def _scalar(source: Source, type_: GraphQLScalarType, name: str) -> list[str]:
     if type_.name == "Int":
-        return source.function(
-            "v",
-            ["if type(v) is not int or not -2147483648 <= v <= 2147483647: raise Anomaly", "return v"],
-        )
+        return [f"if type({name}) is not int or not -2147483648 <= {name} <= 2147483647: raise Anomaly"]
     if type_.name in {"String", "ID"}:
-        return source.function("v", ["if type(v) is not str: raise Anomaly", "return v"])
+        return [f"if type({name}) is not str: raise Anomaly"]
     if type_.name == "Boolean":
-        return source.function("v", ["if type(v) is not bool: raise Anomaly", "return v"])
+        return [f"if type({name}) is not bool: raise Anomaly"]
     if type_.name == "Float":
         raise UncompilableError
     parse = source.constant(type_.parse_value)
-    return source.function("v", ["if v is None: raise Anomaly", f"return {parse}(v)"])
+    return [f"if {name} is None: raise Anomaly", f"{name} = {parse}({name})"]
 
 
 def _object(source: Source, type_: GraphQLInputObjectType, known: dict[str, str]) -> str:
+    """Return the name of a function from a JSON object to what the resolver takes.
+
+    That is an object of the input's class or, where the class says `made_as`, what this makes of its fields
+    by position.
+    """
     definition: StrawberryObjectDefinition = type_.extensions["strawberry-definition"]
     if type_.is_one_of:
         raise UncompilableError
-    values = []
-    required, optional = 0, []
+    lines = ["if type(v) is not dict: raise Anomaly", "count = 0"]
+    fields: dict[str, str] = {}
+    required = 0
     for name, input_field in type_.fields.items():
         field: StrawberryField = input_field.extensions["strawberry-definition"]
         if isinstance(field.type, StrawberryMaybe):
             raise UncompilableError
-        coerced = _coercer(source, input_field.type, known)
-        python_name = field.python_name
+        place = fields[field.python_name] = source.name("x")
+        coerced = [f"{place} = v[{name!r}]", *_coerce(source, input_field.type, known, place)]
         if isinstance(input_field.type, GraphQLNonNull) and input_field.default_value is Undefined:
             required += 1
-            values.append(f"{python_name}={coerced}(v[{name!r}])")
+            lines += coerced
         else:
-            optional.append(f"({name!r} in v)")
-            default = source.constant(_default(field))
-            values.append(f"{python_name}={coerced}(v[{name!r}]) if {name!r} in v else {default}")
-    count = " + ".join([str(required), *optional])
-    body = [
-        "if type(v) is not dict: raise Anomaly",
-        f"d = {source.constant(definition.origin)}({', '.join(values)})",
-        f"if len(v) != {count}: raise Anomaly",
-        "return d",
-    ]
-    return source.function("v", body)
+            lines += [f"if {name!r} in v:", *(f"    {line}" for line in coerced), "    count += 1"]
+            lines += ["else:", f"    {place} = {source.constant(_default(field))}"]
+    lines.append(f"if len(v) != count + {required}: raise Anomaly")
+    made_as = getattr(definition.origin, "made_as", None)
+    if made_as is None:
+        values = ", ".join(f"{python_name}={place}" for python_name, place in fields.items())
+        lines.append(f"return {source.constant(definition.origin)}({values})")
+    else:
+        lines.append(f"return {source.constant(made_as)}({', '.join(fields.values())})")
+    return source.function("v", lines)
 
 
 def _default(field: StrawberryField) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import ClassVar, cast
 from uuid import UUID
 
 import strawberry
@@ -15,7 +16,9 @@ from graphql_schema.scalars import Brin, ProgrammeCode
 
 @strawberry.input(description="One status of one registration.")
 class StatusMessageInput:
-    """A status message."""
+    """A status message; compiled code makes the domain's of its fields, which has the same in this order."""
+
+    made_as: ClassVar = domain.StatusMessage
 
     message_id: UUID = strawberry.field(description="berichtID; the same id again is the same message.")
     application_id: strawberry.ID = strawberry.field(description="aanmeldID")
@@ -54,6 +57,13 @@ class ReportStatusesInput:
 
     messages: list[StatusMessageInput] = strawberry.field(description="1 to 1,000.")
     dry_run: bool = strawberry.field(default=False, description="Judged, nothing written.")
+
+    def to_domain(self) -> list[domain.StatusMessage]:
+        """Return the messages; where they came by compiled code, they are the domain's already."""
+        return [
+            message if isinstance(message, domain.StatusMessage) else message.to_domain()
+            for message in cast("list[StatusMessageInput | domain.StatusMessage]", self.messages)
+        ]
 
 
 @strawberry.input(description="An explicit correction; wins over time.")

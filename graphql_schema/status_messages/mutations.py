@@ -23,7 +23,7 @@ class StatusMessageMutations:
         """Judge and record messages."""
         context = info.context
         results = await context.services.status_messages.report(
-            context.principal, [message.to_domain() for message in input.messages], dry_run=input.dry_run
+            context.principal, input.to_domain(), dry_run=input.dry_run
         )
         return ReportStatusesPayload.from_domain(results, context.services.catalogue)
 

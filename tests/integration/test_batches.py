@@ -41,12 +41,9 @@ class Counted:
             statements.append(record.query)
 
         unit = UnitOfWork(self.connection)
-        candidates = [
-            examine(
-                message, self.keys, clock(), organisation_id=self.organisation_id, source=StatusSource.SIS
-            )
-            for message in messages
-        ]
+        candidates = examine(
+            messages, self.keys, clock(), organisation_id=self.organisation_id, source=StatusSource.SIS
+        )
         self.connection.add_query_logger(note)
         try:
             async with self.connection.transaction():
