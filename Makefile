@@ -102,6 +102,7 @@ schema: setup ## write graphql_schema/schema.graphql anew
 .PHONY: bench
 bench: setup ## measure throughput and latency
 	$(BIN)/python -m tests.benchmarks.run
+	$(BIN)/python -m tests.benchmarks.write_path
 
 .PHONY: soak
 soak: setup ## break a live hub for MINUTES=10, at random (or with SEED=1), and check that nothing is missed
