@@ -30,6 +30,7 @@ class Scope(StrEnum):
     STATISTICS_READ = "statistics:read"
     MESSAGES_READ = "messages:read"
     DELIVERY_READ = "delivery:read"
+    COVERAGE_READ = "coverage:read"
     HUB_OPERATE = "hub:operate"
 
 
@@ -46,8 +47,10 @@ SCOPES_OF_ROLE: dict[Role, frozenset[Scope]] = {
             Scope.STATISTICS_READ,
         }
     ),
-    Role.REGION: frozenset({Scope.STATISTICS_READ}),
-    Role.OPERATOR: frozenset({Scope.STATISTICS_READ, Scope.DELIVERY_READ, Scope.HUB_OPERATE}),
+    Role.REGION: frozenset({Scope.STATISTICS_READ, Scope.COVERAGE_READ}),
+    Role.OPERATOR: frozenset(
+        {Scope.STATISTICS_READ, Scope.DELIVERY_READ, Scope.COVERAGE_READ, Scope.HUB_OPERATE}
+    ),
 }
 
 
@@ -93,6 +96,18 @@ def require_delivery_of(principal: Principal, brin: str) -> None:
     """Raise ForbiddenError unless the caller may see how this institution is reported about."""
     require(principal, Scope.DELIVERY_READ)
     if principal.role is not Role.OPERATOR and brin not in principal.brins:
+        raise ForbiddenError
+
+
+def sees_others_statistics(principal: Principal, brin: str | None) -> bool:
+    """Tell whether the figures asked for are of an institution that the caller is not."""
+    return brin is not None and brin not in principal.brins
+
+
+def require_coverage_of(principal: Principal, region: str) -> None:
+    """Raise ForbiddenError unless the caller may see how a region's students are followed."""
+    require(principal, Scope.COVERAGE_READ)
+    if principal.role is not Role.OPERATOR and principal.region != region:
         raise ForbiddenError
 
 

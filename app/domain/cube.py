@@ -13,6 +13,7 @@ from app.domain.codes import Status
 
 STATUS_WEIGHT = {Status.RECEIVED: 1, Status.OFFERED: 2, Status.ENROLLED: 4}
 MILLION = 1_000_000
+UNKNOWN_REGION = "?"
 MOST_LIVE = 4  # "4 and more" live registrations of one student
 
 

@@ -8,6 +8,7 @@ from app.domain.access import Scope
 from graphql_schema.context import Info
 from graphql_schema.permissions import needs
 from graphql_schema.scalars import Brin
+from graphql_schema.statistics.cube import Coverage, RegistrationStatistics
 from graphql_schema.statistics.types import MultipleRegistrationStatistics
 
 
@@ -28,3 +29,28 @@ class StatisticsQueries:
         if found is None:
             return None
         return MultipleRegistrationStatistics.from_domain(found, context.services.catalogue)
+
+    @strawberry.field(
+        metadata=needs(Scope.STATISTICS_READ),
+        description="Of one's own institution; without `brin`: national. Null before the first snapshot.",
+    )
+    async def registration_statistics(
+        self, info: Info, school_year: int, brin: Brin | None = None
+    ) -> RegistrationStatistics | None:
+        """Return the tables of a school year."""
+        context = info.context
+        found = await context.services.statistics.registrations(context.principal, brin, school_year)
+        return (
+            None if found is None else RegistrationStatistics.from_domain(found, context.services.catalogue)
+        )
+
+    @strawberry.field(
+        metadata=needs(Scope.COVERAGE_READ),
+        description="How a region's students are followed; a region asks for itself. Null before the first"
+        " snapshot.",
+    )
+    async def coverage(self, info: Info, region: str, school_year: int) -> Coverage | None:
+        """Return who is followed, who is not, and which institutions are silent."""
+        context = info.context
+        found = await context.services.statistics.coverage(context.principal, region, school_year)
+        return None if found is None else Coverage.from_domain(found, context.services.catalogue)

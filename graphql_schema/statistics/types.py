@@ -15,18 +15,25 @@ if TYPE_CHECKING:
     from app.services.catalogue import CatalogueService
 
 
-@strawberry.type(description="A count; suppressed where it could tell on somebody.")
+@strawberry.type(
+    description="A count, suppressed where it could tell on somebody. Counts that tell of other applications"
+    " of the same students stand still until no difference between two days tells on anybody; `asOf` is"
+    " their own."
+)
 class DisclosedCount:
     """A count as it may be shown."""
 
-    value: int | None
+    value: int | None = strawberry.field(description="Exact; null where suppressed.")
     suppressed: bool
-    display: str
+    display: str = strawberry.field(
+        description="The value; `<5` where it is below the threshold; `–` where it would tell another figure."
+    )
+    as_of: datetime = strawberry.field(description="The moment that this figure is of.")
 
     @classmethod
     def from_domain(cls, count: domain.DisclosedCount) -> Self:
         """Translate."""
-        return cls(value=count.value, suppressed=count.suppressed, display=count.display)
+        return cls(value=count.value, suppressed=count.suppressed, display=count.display, as_of=count.as_of)
 
 
 @strawberry.type(description="An estimate with its interval of 95 %.")
@@ -38,6 +45,7 @@ class DisclosedEstimate:
     high: float | None
     suppressed: bool
     display: str
+    as_of: datetime = strawberry.field(description="The moment that this estimate is of.")
 
     @classmethod
     def from_domain(cls, estimate: domain.DisclosedEstimate) -> Self:
@@ -48,6 +56,7 @@ class DisclosedEstimate:
             high=estimate.high,
             suppressed=estimate.suppressed,
             display=estimate.display,
+            as_of=estimate.as_of,
         )
 
 
@@ -57,11 +66,13 @@ class Figures:
 
     registrations: DisclosedCount = strawberry.field(description="Made in that year; annulled ones left out.")
     live: DisclosedCount = strawberry.field(description="RECEIVED, OFFERED or ENROLLED.")
-    multiple: DisclosedCount = strawberry.field(description="Made by a student with two or more.")
+    multiple: DisclosedCount = strawberry.field(
+        description="Made by a student with two or more, wherever in the country."
+    )
     multiple_live: DisclosedCount = strawberry.field(
         description="Live, of a student with two or more live ones."
     )
-    students: DisclosedCount
+    students: DisclosedCount = strawberry.field(description="Different students behind the registrations.")
     expected_enrolments: DisclosedEstimate = strawberry.field(
         description="One chance per student, shared over the live registrations by weight of status."
     )
@@ -107,6 +118,36 @@ class MultipleRegistrationsOfProgramme(Figures):
         )
 
 
+@strawberry.type
+class StudentsByLiveRegistrations:
+    """Students by how many live registrations they have."""
+
+    live_registrations: int = strawberry.field(description="1, 2, 3, or 4: four and more.")
+    students: DisclosedCount
+
+    @classmethod
+    def from_domain(cls, one: domain.StudentsOf) -> Self:
+        """Translate."""
+        return cls(live_registrations=int(one.category), students=DisclosedCount.from_domain(one.students))
+
+
+@strawberry.type
+class StudentsAlsoAt:
+    """Students that another institution knows too."""
+
+    institution: Institution
+    students: DisclosedCount
+
+    @classmethod
+    def from_domain(cls, one: domain.StudentsOf, catalogue: CatalogueService) -> Self:
+        """Translate."""
+        institution = catalogue.institution(one.category)
+        return cls(
+            institution=Institution(brin=Brin(institution.brin), name=institution.name),
+            students=DisclosedCount.from_domain(one.students),
+        )
+
+
 @strawberry.type(description="Meervoudige aanmeldingen: registrations that are one of several of a student.")
 class MultipleRegistrationStatistics:
     """The figures of an institution, or national, in one school year."""
@@ -116,6 +157,13 @@ class MultipleRegistrationStatistics:
     school_year: int
     total: MultipleRegistrationTotal
     by_programme: list[MultipleRegistrationsOfProgramme]
+    by_live_registrations: list[StudentsByLiveRegistrations] = strawberry.field(
+        description="Students with a live registration here, by how many they have in the country."
+    )
+    overlap: list[StudentsAlsoAt] = strawberry.field(
+        description="Students with a live registration here who have one at another institution too. A"
+        " student counts at each. Others than these may share fewer students, or too many to be told."
+    )
 
     @classmethod
     def from_domain(
@@ -134,4 +182,8 @@ class MultipleRegistrationStatistics:
                 MultipleRegistrationsOfProgramme.from_domain(figures, catalogue)
                 for figures in statistics.by_programme
             ],
+            by_live_registrations=[
+                StudentsByLiveRegistrations.from_domain(one) for one in statistics.by_live_registrations
+            ],
+            overlap=[StudentsAlsoAt.from_domain(one, catalogue) for one in statistics.overlap],
         )

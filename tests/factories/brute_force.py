@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    import asyncpg
 
 WEIGHT = {"RECEIVED": 1, "OFFERED": 2, "ENROLLED": 4}
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
@@ -37,13 +36,13 @@ def _rounded(value: Fraction) -> int:
 
 
 def cube(  # noqa: C901 - one loop that can be followed by eye
-    rows: Iterable[asyncpg.Record], regions: Mapping[str, str]
-) -> dict[tuple[object, ...], dict[str, int]]:
+    rows: Iterable[Mapping[str, Any]], regions: Mapping[str, str]
+) -> dict[tuple[Any, ...], dict[str, int]]:
     """Return the measures of each cell by (school year, dimension, brin, category); coverage left out."""
     by_student = defaultdict(list)
     for row in rows:
         by_student[row["student_id"], row["school_year"]].append(row)
-    cells: dict[tuple[object, ...], dict[str, int]] = defaultdict(lambda: dict.fromkeys(MEASURES, 0))
+    cells: dict[tuple[Any, ...], dict[str, int]] = defaultdict(lambda: dict.fromkeys(MEASURES, 0))
     for (_, year), own in by_student.items():
         seen: set[tuple[object, ...]] = set()
         live = [row for row in own if row["status"] in WEIGHT]
@@ -60,10 +59,10 @@ def cube(  # noqa: C901 - one loop that can be followed by eye
                 "PROGRAMME_YEAR": str(row["programme_year"]),
                 "WEEK": f"{calendar.year}-W{calendar.week:02d}",
                 "STATUS": f"{row['status_source']} {row['status']}",
-                "REGION": row["region"] or regions.get(row["brin"]) or "",
+                "REGION": row["region"] or regions.get(row["brin"]) or "?",
             }
             for dimension, category in categories.items():
-                for brin in ("",) if dimension == "REGION" else ("", row["brin"]):
+                for brin in ("", row["brin"]):
                     key = (year, dimension, brin, category)
                     cell = cells[key]
                     cell["registrations"] += 1

@@ -59,10 +59,20 @@ class TestRequire:
             ),
             (
                 Role.CAMBO,
-                {Scope.STUDENTS_FOLLOW, Scope.MESSAGES_READ, Scope.DELIVERY_READ, Scope.HUB_OPERATE},
+                {
+                    Scope.STUDENTS_FOLLOW,
+                    Scope.MESSAGES_READ,
+                    Scope.DELIVERY_READ,
+                    Scope.COVERAGE_READ,
+                    Scope.HUB_OPERATE,
+                },
             ),
-            (Role.REGION, set(Scope) - {Scope.STATISTICS_READ}),
-            (Role.OPERATOR, set(Scope) - {Scope.STATISTICS_READ, Scope.DELIVERY_READ, Scope.HUB_OPERATE}),
+            (Role.REGION, set(Scope) - {Scope.STATISTICS_READ, Scope.COVERAGE_READ}),
+            (
+                Role.OPERATOR,
+                set(Scope)
+                - {Scope.STATISTICS_READ, Scope.DELIVERY_READ, Scope.COVERAGE_READ, Scope.HUB_OPERATE},
+            ),
         ],
     )
     def test_keeps_a_role_from_what_is_not_its_own(self, role: Role, never: set[Scope]) -> None:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.domain.cube import Cell
+from app.domain.cube import Cell, Dimension
+from app.domain.disclosure.publishing import Before, Published, TableName
+from app.domain.disclosure.year import YearOfCells
 from app.persistence.statistics import carried, snapshots
+from app.persistence.statistics.encoding import decoded, encoded
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
     from datetime import datetime
 
     import asyncpg
 
-    from app.domain.cube import Dimension
-
 _LONG = 1800.0
+_DIMENSIONS = {dimension.value: dimension for dimension in Dimension}
 
 
 class Statistics:
@@ -46,12 +48,62 @@ class Statistics:
         await self._connection.execute(snapshots.FREEZE, snapshot_id, timeout=_LONG)
         return snapshot_id
 
-    async def prune(self, before: datetime) -> None:
-        """Remove snapshots of before."""
-        for statement in (snapshots.PRUNE_CELLS, snapshots.PRUNE):
+    async def prune(self, kept: int, before: datetime) -> None:
+        """Remove tables of before, and all true cells but those of the snapshot that is kept."""
+        await self._connection.execute(snapshots.PRUNE_CELLS, kept, timeout=_LONG)
+        for statement in (snapshots.PRUNE_TABLES, snapshots.PRUNE):
             await self._connection.execute(statement, before, timeout=_LONG)
 
-    async def cells(self, snapshot_id: int, school_year: int, dimension: Dimension, brin: str) -> list[Cell]:
-        """Return the cells of one institution ('': national) in a table, in the order of their categories."""
-        rows = await self._connection.fetch(snapshots.CELLS, snapshot_id, school_year, dimension, brin)
-        return [Cell(*row) for row in rows]
+    async def silent(self, since: datetime) -> dict[str, list[str]]:
+        """Return the institutions that no message was about since a moment, by region."""
+        found: dict[str, list[str]] = {}
+        for row in await self._connection.fetch(snapshots.SILENT, since):
+            found.setdefault(row["region"], []).append(row["brin"])
+        return found
+
+    async def years(self, snapshot_id: int) -> list[int]:
+        """Return the school years that a snapshot has cells of."""
+        return [row["school_year"] for row in await self._connection.fetch(snapshots.YEARS, snapshot_id)]
+
+    async def year(self, snapshot_id: int, school_year: int) -> YearOfCells:
+        """Return the true cells of a school year."""
+        cells: dict[tuple[Dimension, str], dict[str, Cell]] = {}
+        async for row in self._connection.cursor(snapshots.CELLS, snapshot_id, school_year, prefetch=2000):
+            dimension, *rest = row
+            cell = Cell(*rest)
+            cells.setdefault((_DIMENSIONS[dimension], cell.brin), {})[cell.category] = cell
+        brins = sorted({brin for _, brin in cells if brin})
+        return YearOfCells(cells, tuple(brins))
+
+    async def publish(self, snapshot_id: int, school_year: int, tables: Iterable[Published]) -> None:
+        """Keep the tables of a school year."""
+        some = list(tables)
+        await self._connection.execute(
+            snapshots.PUBLISH,
+            snapshot_id,
+            school_year,
+            [table.name.value for table in some],
+            [table.of for table in some],
+            [table.as_of for table in some],
+            [encoded(table) for table in some],
+            timeout=_LONG,
+        )
+
+    async def before(self, snapshot_id: int, school_year: int) -> Before:
+        """Return the blocks that a snapshot has in force."""
+        rows = await self._connection.fetch(snapshots.BLOCKS, snapshot_id, school_year)
+        tables = [decoded(row) for row in rows]
+        return Before({(table.name, table.of): table.block for table in tables if table.block is not None})
+
+    async def tables(
+        self, snapshot_id: int, school_year: int, wanted: Collection[tuple[TableName, str]]
+    ) -> dict[tuple[TableName, str], Published]:
+        """Return tables by name and by what they are of."""
+        rows = await self._connection.fetch(
+            snapshots.TABLES,
+            snapshot_id,
+            school_year,
+            [name.value for name, _ in wanted],
+            [of for _, of in wanted],
+        )
+        return {(table.name, table.of): table for table in map(decoded, rows)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.domain.cube import Dimension
+from app.domain.cube import UNKNOWN_REGION, Dimension
 from app.persistence.statistics import contributions
 from app.persistence.statistics.contributions import KEY, MEASURES
 
@@ -13,7 +13,7 @@ _SUMS = ", ".join(f"sum({measure})" for measure in MEASURES)
 LATEST = "select id, as_of from statistics_snapshot order by id desc limit 1"
 BEGIN = "insert into statistics_snapshot (as_of) values ($1) returning id"
 # Live rows and carried cells together. A registration without a leaving school counts in the region of its
-# institution, as the catalogue has it today.
+# institution, as the catalogue has it today. Only here do regions add up to the country's.
 FREEZE = f"""
 with {contributions.cells()},
 everybody as (
@@ -23,25 +23,47 @@ everybody as (
 ),
 placed as (
   select school_year, dimension,
-         case when dimension in ('{Dimension.REGION}', '{Dimension.COVERAGE}') then ''
-              else e.brin end as brin,
+         case when dimension = '{Dimension.COVERAGE}' or (dimension = '{Dimension.REGION}' and national)
+              then '' else e.brin end as brin,
          case dimension
-           when '{Dimension.REGION}' then coalesce(nullif(category, ''), i.region, '')
+           when '{Dimension.REGION}' then coalesce(nullif(category, ''), i.region, '{UNKNOWN_REGION}')
            when '{Dimension.COVERAGE}' then split_part(category, ' ', 1) || ' '
-                || coalesce(nullif(split_part(category, ' ', 2), ''), i.region, '')
+                || coalesce(nullif(split_part(category, ' ', 2), ''), i.region, '{UNKNOWN_REGION}')
            else category end as category,
          {_MEASURES}
   from everybody e left join institution i on i.brin = e.brin
+  cross join (values (false), (true)) as once (national)
+  where not national or dimension = '{Dimension.REGION}'
 )
 insert into statistics_cell (snapshot_id, {_KEY}, {_MEASURES})
 select $1, {_KEY}, {_SUMS} from placed group by {_KEY}
 """
-PRUNE_CELLS = """
-delete from statistics_cell where snapshot_id in (select id from statistics_snapshot where as_of < $1)
+# True cells are of use to the next refresh and to nobody else.
+PRUNE_CELLS = "delete from statistics_cell where snapshot_id <> $1"
+PRUNE_TABLES = """
+delete from statistics_table where snapshot_id in (select id from statistics_snapshot where as_of < $1)
 """
 PRUNE = "delete from statistics_snapshot where as_of < $1"
+SILENT = f"""
+select i.brin, coalesce(i.region, '{UNKNOWN_REGION}') as region from institution i
+where not exists (select 1 from status_message m where m.brin = i.brin and m.received_at >= $1)
+order by i.brin
+"""
+YEARS = "select distinct school_year from statistics_cell where snapshot_id = $1 order by school_year"
 CELLS = f"""
-select brin, category, {_MEASURES} from statistics_cell
-where snapshot_id = $1 and school_year = $2 and dimension = $3 and brin = $4
-order by category collate "C"
+select dimension, brin, category, {_MEASURES} from statistics_cell
+where snapshot_id = $1 and school_year = $2
+order by dimension, brin, category collate "C"
+"""
+PUBLISH = """
+insert into statistics_table (snapshot_id, school_year, name, of, as_of, content)
+select $1, $2, * from unnest($3::text[], $4::text[], $5::timestamptz[], $6::text[]::jsonb[])
+"""
+BLOCKS = """
+select name, of, as_of, content from statistics_table
+where snapshot_id = $1 and school_year = $2 and content ? 'block'
+"""
+TABLES = """
+select name, of, as_of, content from statistics_table
+where snapshot_id = $1 and school_year = $2 and (name, of) in (select * from unnest($3::text[], $4::text[]))
 """

@@ -32,6 +32,7 @@ from app.persistence.tables.statistics import (
     StatisticsCarriedStratumRow,
     StatisticsCellRow,
     StatisticsSnapshotRow,
+    StatisticsTableRow,
 )
 from app.persistence.tables.status_message import RefusedMessageRow, StatusMessageRow
 from app.persistence.tables.trusted_document import TrustedDocumentRow
@@ -68,6 +69,7 @@ __all__ = [
     "StatisticsCarriedStratumRow",
     "StatisticsCellRow",
     "StatisticsSnapshotRow",
+    "StatisticsTableRow",
     "StatusEventRow",
     "StatusMessageRow",
     "StudentRow",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, SmallInteger
+from sqlalchemy import BigInteger, Column, SmallInteger
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 from app.domain.codes import Status
 from app.domain.cube import Dimension
+from app.domain.disclosure.publishing import TableName
 from app.persistence.tables import columns
 
 
@@ -47,6 +50,25 @@ class StatisticsCellRow(Measures, table=True):
     dimension: Dimension = Field(sa_column=columns.choice(Dimension, primary=True))
     brin: str = Field(primary_key=True)
     category: str = Field(primary_key=True)
+
+
+class StatisticsTableRow(SQLModel, table=True):
+    """A table as it may be read. `of` is a BRIN, '' for the country, or a region.
+
+    `content` holds what is shown; of figures that do not move daily (`block`) the true ones too, since what
+    may be shown next depends on them. `as_of` is their moment.
+    """
+
+    __tablename__ = "statistics_table"
+
+    snapshot_id: int = Field(sa_column=columns.reference("statistics_snapshot.id", primary=True))
+    school_year: int = Field(
+        primary_key=True, sa_type=SmallInteger, sa_column_kwargs={"autoincrement": False}
+    )
+    name: TableName = Field(sa_column=columns.choice(TableName, primary=True))
+    of: str = Field(primary_key=True)
+    as_of: datetime = Field(sa_column=columns.moment())
+    content: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
 
 
 class StatisticsCarriedCellRow(Measures, table=True):

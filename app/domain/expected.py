@@ -1,0 +1,25 @@
+"""How many registrations are expected to become enrolments.
+
+Without history by one rule: a student becomes one enrolment at most, and this one chance is shared over the
+student's live registrations in a school year by the weight of their status (`STATUS_WEIGHT`). The interval is
+that of a sum of independent chances (normal, 95 %).
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import TYPE_CHECKING
+
+from app.domain.cube import MILLION
+
+if TYPE_CHECKING:
+    from app.domain.cube import Cell
+
+_NORMAL_95 = 1.96
+
+
+def by_rule(_brin: str, _category: str, cell: Cell) -> tuple[float, float, float]:
+    """Return value, low and high of a cell without history."""
+    value = cell.expected / MILLION
+    margin = _NORMAL_95 * sqrt(cell.variance / MILLION)
+    return value, max(0.0, value - margin), min(float(cell.live), value + margin)
