@@ -126,13 +126,18 @@ async def exhaust_descriptors(trial: Trial) -> None:
 
 
 async def fill_the_disk(trial: Trial) -> None:
-    """Leave no room on the disk of the database for some seconds; where it is a small one."""
+    """Leave no room on the disk of the database until it has met that, and some seconds longer."""
+    log = trial.hub.server._started().log
+    before = log.read_bytes().count(b"No space left on device")
     filled = await asyncio.to_thread(fill, trial.hub.folder)
     try:
-        # It is met when a segment of the log or a page is added.
-        await asyncio.sleep(5)
-        with suppress(asyncpg.PostgresError, OSError):
-            await trial.hub.ask("select count(pg_switch_wal()), pg_sleep(3)")
+        async with asyncio.timeout(60):
+            while log.read_bytes().count(b"No space left on device") == before:
+                # What is left of the present segment of the log would last for long.
+                with suppress(asyncpg.PostgresError, OSError):
+                    await trial.hub.ask("select pg_switch_wal()")
+                await asyncio.sleep(0.2)
+        await asyncio.sleep(3)
     finally:
         filled.unlink()
 

@@ -41,6 +41,14 @@ HOLDS_THE_LOCK = (
     " where l.locktype = 'advisory' and l.granted and a.datname = current_database()"
     " and a.application_name like 'koppelpunt dispatcher%'"
 )
+MANY_EVENTS = (
+    "with added as ("
+    "  insert into status_event (registration_id, student_id, organisation_id, kind, status,"
+    "                            learning_path, source, occurred_at, recorded_at)"
+    "  select r.id, r.student_id, 1, 'STATUS', 'OFFERED', 'BOL', 'SIS', now(), now()"
+    "  from registration r cross join generate_series(1, 20000) returning id)"
+    " insert into pending_event select id from added"
+)
 DOORBELLS = (
     "select count(pg_terminate_backend(pid)) from pg_stat_activity"
     " where application_name = 'koppelpunt doorbell' and datname = current_database()"
@@ -422,14 +430,7 @@ class TestLowMark:
         reader, writer = await connect(), await connect()
         await reader.execute("begin isolation level repeatable read")
         await reader.fetchval("select count(*) from pending_event")
-        await writer.execute(
-            "with added as ("
-            "  insert into status_event (registration_id, student_id, organisation_id, kind, status,"
-            "                            learning_path, source, occurred_at, recorded_at)"
-            "  select r.id, r.student_id, 1, 'STATUS', 'OFFERED', 'BOL', 'SIS', now(), now()"
-            "  from registration r cross join generate_series(1, 20000) returning id)"
-            " insert into pending_event select id from added"
-        )
+        await writer.execute(MANY_EVENTS)
         mark = _LowMark()
         async with NumberingConnection.open(quiet.hub.database) as numbering:
             while (await number_pending(numbering)).events:
@@ -444,6 +445,31 @@ class TestLowMark:
             assert above < 30 < all_over
             assert (await number_pending(numbering, mark.low)).events == 1
         assert event_id > mark.low
+
+    async def test_keeps_the_whole_of_numbering_as_cheap_as_before_the_long_read(self, quiet, connect):
+        await quiet.report(a_message())
+        reader, writer = await connect(), await connect()
+        await reader.execute("begin isolation level repeatable read")
+        await reader.fetchval("select count(*) from pending_event")
+        mark = _LowMark()
+        async with NumberingConnection.open(quiet.hub.database) as numbering:
+            await number_pending(numbering)
+            await append_event(writer)
+            before = await _pages_of_numbering(numbering, 0)
+            await writer.execute(MANY_EVENTS)
+            while (await number_pending(numbering)).events:
+                pass
+            for _ in range(50):
+                await append_event(writer)
+                await number_pending(numbering)
+            for _ in range(2):
+                mark._next_look = 0
+                await mark.move(numbering)
+            await append_event(writer)
+            after = await _pages_of_numbering(numbering, mark.low)
+            without = await _pages_of_numbering(numbering, 0)
+        assert after <= before + 20, "of which each hundred batches add two, by the feed's own row"
+        assert without > before + 50, "what the mark is for"
 
     async def test_stays_below_a_writer_that_may_still_commit(self, quiet, connect):
         await quiet.report(a_message())
@@ -479,6 +505,21 @@ class TestLowMark:
                 await mark.move(numbering)
             assert mark.low == 0
             assert (await number_pending(numbering, mark.low)).events == 1
+
+
+async def _pages_of_numbering(numbering, low):
+    """Return how many pages one round of numbering touches; it is rolled back."""
+    connection = numbering._connection
+    transaction = connection.transaction()
+    await transaction.start()
+    values = {"$1": str(low), "$2": "1000", "$3": "current_date", "$4": "false", "$5": "now()"}
+    statement = _NUMBER
+    for name, value in values.items():
+        statement = statement.replace(name, value)
+    text = await connection.fetchval(f"explain (analyze, buffers, format json) {statement}")
+    await transaction.rollback()
+    plan = json.loads(text)[0]["Plan"]
+    return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
 
 
 async def _buffers(connection, low):

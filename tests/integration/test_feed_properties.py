@@ -17,7 +17,7 @@ from app.bootstrap import Hub, clock
 from app.domain import codes
 from app.domain.access import Role
 from app.domain.codes import Status
-from app.domain.errors import CursorAheadError
+from app.domain.errors import CursorAheadError, CursorExpiredError
 from app.domain.following import FollowOutcome
 from app.domain.personal_number import PersonalNumber
 from app.domain.registration import ChangeKind
@@ -56,6 +56,7 @@ class Receiver:
     follows: dict[int, Follow] = field(default_factory=dict)
     feed: list[tuple[asyncpg.Record, Follow | None]] = field(default_factory=list)
     heard: int = 0
+    expired: int = 0
     stream: object = None
 
 
@@ -262,12 +263,40 @@ def machine_of(runner, lab):  # noqa: C901 - a class of short rules, which share
         def page(self, which, share, size):
             receiver = self.receivers[which]
             after = int(share * len(receiver.feed))
+            if after < receiver.expired:
+                with pytest.raises(CursorExpiredError) as refused:
+                    runner.run(services.feed.page(receiver.principal, after, size))
+                assert refused.value.earliest == receiver.expired + 1
+                return
             page = runner.run(services.feed.page(receiver.principal, after, size))
             expected = list(range(after + 1, min(after + size, len(receiver.feed)) + 1))
             assert [change.number for change in page.changes] == expected
             assert page.has_next_page == (after + size < len(receiver.feed))
             for change in page.changes:
                 self._check(receiver, change)
+
+        # --- what time does
+
+        @rule(which=receivers, share=strategies.floats(0, 1))
+        def expire(self, which, share):
+            """Let entries grow old that the receiver has heard."""
+            receiver = self.receivers[which]
+            up_to = int(share * receiver.heard)
+            if up_to <= receiver.expired:
+                return
+
+            async def work():
+                async with world.hub.database.connection() as connection:
+                    await connection.execute(
+                        "update feed_entry set numbered_at = numbered_at - interval '100 days'"
+                        " where organisation_id = $1 and number <= $2",
+                        receiver.principal.organisation_id,
+                        up_to,
+                    )
+                return await world.hub.housekeeping.now("feed-expiry")
+
+            assert runner.run(work()) == up_to - receiver.expired
+            receiver.expired = up_to
 
         # --- what the dispatcher does
 
@@ -327,13 +356,16 @@ def machine_of(runner, lab):  # noqa: C901 - a class of short rules, which share
 
         def _check_whole(self, receiver):
             async def work():
-                async with aclosing(lab.subscription.changes(receiver.principal, 0)) as stream:
-                    return [await anext(stream) for _ in receiver.feed]
+                kept = receiver.feed[receiver.expired :]
+                stream = lab.subscription.changes(receiver.principal, receiver.expired)
+                async with aclosing(stream):
+                    return [await anext(stream) for _ in kept]
 
             changes = runner.run(work())
-            assert [change.number for change in changes] == list(range(1, len(receiver.feed) + 1))
+            first = receiver.expired + 1
+            assert [change.number for change in changes] == list(range(first, len(receiver.feed) + 1))
             order: dict[str, int] = {}
-            for change, (event, _) in zip(changes, receiver.feed, strict=True):
+            for change, (event, _) in zip(changes, receiver.feed[receiver.expired :], strict=True):
                 self._check(receiver, change)
                 assert event["id"] > order.get(event["application_id"], 0), "the order of a registration"
                 order[event["application_id"]] = event["id"]
@@ -358,6 +390,7 @@ def walk(machine, source, steps):
         lambda: machine.connect(source.randrange(3)): 2,
         lambda: machine.hear(source.randrange(3), source.randint(1, 10)): 3,
         lambda: machine.disconnect(source.randrange(3)): 1,
+        lambda: machine.expire(source.randrange(3), source.random()): 1,
         lambda: machine.page(source.randrange(3), source.random(), source.randint(1, 8)): 2,
     }
     for move in source.choices(list(moves), list(moves.values()), k=steps):
