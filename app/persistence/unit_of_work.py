@@ -92,8 +92,19 @@ async def unit_of_work(
     database: Database, isolation: Literal["read_committed", "repeatable_read"] = "read_committed"
 ) -> AsyncIterator[UnitOfWork]:
     """Open a transaction; its commit is done when the block is left."""
-    async with database.connection() as connection, connection.transaction(isolation=isolation):
-        yield UnitOfWork(connection)
+    async with database.connection() as connection:
+        transaction = connection.transaction(isolation=isolation)
+        await transaction.start()
+        try:
+            yield UnitOfWork(connection)
+        except TimeoutError:
+            # To roll back would take as long once more where the server does not answer.
+            connection.terminate()
+            raise
+        except BaseException:
+            await transaction.rollback()
+            raise
+        await transaction.commit()
 
 
 @asynccontextmanager

@@ -89,7 +89,7 @@ class LiveHub:
             found += children or [process]
         return found
 
-    async def ready(self, seconds: float = 90) -> None:
+    async def ready(self, seconds: float = 150) -> None:
         """Wait until every hub says that it is ready."""
         async with asyncio.timeout(seconds), httpx.AsyncClient() as http:
             for index in self._processes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-_COMMIT = b"COMMIT;\x00"
+_COMMIT = re.compile(rb"commit;?\x00", re.IGNORECASE)
 _MOST = 65_536
 
 
@@ -86,7 +87,8 @@ class Proxy:
         assert task is not None
         self._connections[task] = (writer, there[1])
         try:
-            await self._pass(task, reader, writer, there)
+            with suppress(asyncio.CancelledError):  # nobody waits for the task of a connection
+                await self._pass(task, reader, writer, there)
         finally:
             del self._connections[task]
             self._lost.discard(task)
@@ -111,7 +113,7 @@ class Proxy:
 
         async def forth() -> None:
             while data := await self._read(reader, task):
-                if _COMMIT in data and self.swallow:
+                if self.swallow and _COMMIT.search(data):
                     self.swallow -= 1
                     deaf.set()
                 server_writer.write(data)

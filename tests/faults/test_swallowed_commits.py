@@ -10,6 +10,7 @@ import pytest
 from app.domain.errors import UnavailableError
 from app.domain.status_message import Outcome
 from app.feed.doorbell import Bell
+from app.persistence.unit_of_work import unit_of_work
 from tests.factories.world import a_message
 from tests.faults.proxy import Proxy
 
@@ -22,6 +23,22 @@ async def proxy(database_url):
         async with Proxy.listening(f"{folder}/.s.PGSQL.5432", Path(own) / ".s.PGSQL.5432") as listening:
             listening.url = database_url.split("?")[0] + f"?host={own}&port=5432"
             yield listening
+
+
+class TestLostConnection:
+    async def test_is_not_asked_to_roll_back(self, open_world, proxy):
+        world = await open_world(background=False, database_url=proxy.url)
+        async with asyncio.timeout(10):  # a statement may take 35 seconds
+            with pytest.raises(UnavailableError):
+                await self.lose_it_at_work(world.hub.database, proxy)
+            assert await world.count("feed_entry") == 0, "another connection is all right"
+
+    async def lose_it_at_work(self, database, proxy):
+        async with unit_of_work(database) as unit:
+            await unit.feeds.position(1)
+            proxy.lose()
+            async with asyncio.timeout(0.1):
+                await unit.feeds.position(1)
 
 
 class TestSwallowedCommit:
