@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from contextlib import asynccontextmanager
@@ -114,6 +115,7 @@ async def compare(world: World, principal: Principal, text: str, asked: dict[str
     for name, variables in asked.items():
         watch.seen.clear()
         answers[name] = await ask(world, principal, text, **variables)
+        await asyncio.sleep(0)  # asyncpg tells of a statement in the next turn of the loop
         statements[name] = [one.query for one in watch.seen]
         touched[name] = await watch.rows_touched()
     assert len(set(answers.values())) == 1, answers
