@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from app.domain.codes import LIVE
@@ -79,8 +79,12 @@ def by_institution(
     }
     measures = {
         "registrations": (made, pattern),
-        "live": (lives, of_institutions(lives, unseen, threshold)),
-        **{name: (table, of_institutions(table, gone, threshold)) for name, (table, gone) in blocks.items()},
+        "live": (lives, replace(of_institutions(lives, unseen, threshold), listed=pattern.listed)),
+        # Names stand with the registrations, so of these no name tells anything.
+        **{
+            name: (table, replace(of_institutions(table, gone, threshold), listed=pattern.listed))
+            for name, (table, gone) in blocks.items()
+        },
     }
     rows = _rows(measures, threshold)
     for brin, figures in rows.items():
