@@ -32,6 +32,7 @@ from app.services.bundle import Services
 from app.services.catalogue import CatalogueService
 from app.services.clients import ClientService
 from app.services.deliveries import DeliveryService
+from app.services.exports import ExportService
 from app.services.feed_expiry import FeedExpiry
 from app.services.following import FollowingService
 from app.services.foreign_subjects import ForeignSubjectService
@@ -198,6 +199,7 @@ class Hub:
             deliveries_of_senders = DeliveryService(database, clock)
             oversight = OversightService(database, clock)
             quotas = Quotas(settings.follows_per_day, settings.failed_numbers_per_hour)
+            following = FollowingService(database, keys, clock, vavo=vavo, quotas=quotas)
             rates = Rates(database, _rates(settings))
             secrets = WebhookSecrets(chain.sealing_key)
             sender = _webhook_sender(settings)
@@ -217,7 +219,8 @@ class Hub:
                 deliveries=deliveries_of_senders,
                 documents=TrustedDocumentService(database),
                 feed=RecordedFeedReader(database, clock, vavo=vavo),
-                following=FollowingService(database, keys, clock, vavo=vavo, quotas=quotas),
+                exports=ExportService(database, following, catalogue, clock),
+                following=following,
                 foreign_subjects=ForeignSubjectService(database),
                 message_log=MessageLogService(database),
                 oversight=oversight,

@@ -17,6 +17,7 @@ from app.transport.application import HubApplication
 from app.transport.authentication import LONGEST_LIFE, Authenticator
 from app.transport.client_certificate import CertificateReader
 from app.transport.demo import demo_routes
+from app.transport.exports import export_routes
 from app.transport.external_issuers import ExternalIssuers
 from app.transport.graphql_endpoint import GraphQLEndpoint, Limits
 from app.transport.middleware import AccessLogMiddleware, SecurityHeadersMiddleware
@@ -52,7 +53,9 @@ def create_app(settings: Settings) -> HubApplication:
             with suppress(UnavailableError):  # the catalogue is kept fresh later on
                 if await at_head(hub.database):
                     await hub.services.catalogue.refresh()
-            endpoint = _endpoint(hub)
+            authenticator = _authenticator(hub)
+            endpoint = _endpoint(hub, authenticator)
+            exports = export_routes(authenticator, hub.services.exports, hub.rates.spend)
             tokens = token_routes(
                 settings.base_url,
                 hub.signing_keys,
@@ -63,7 +66,7 @@ def create_app(settings: Settings) -> HubApplication:
                 rule=hub.services.vetting.rule,
                 spend=lambda client_id: hub.rates.spend(client_id, RateKind.TOKENS),
             )
-            app.router.routes.extend(all_routes(endpoint, tokens, hub.database, _demo(settings)))
+            app.router.routes.extend(all_routes(endpoint, [*tokens, *exports], hub.database, _demo(settings)))
             app.graphql = (
                 endpoint.http
                 if tracing is None
@@ -105,19 +108,23 @@ def _demo(settings: Settings) -> list[BaseRoute]:
     return [*demo_routes(session), *graphiql_routes()]
 
 
-def _endpoint(hub: Hub) -> GraphQLEndpoint:
+def _authenticator(hub: Hub) -> Authenticator:
+    return Authenticator(
+        hub.settings.base_url,
+        hub.signing_keys,
+        hub.services.clients,
+        certificates=CertificateReader(hub.settings.proxy_addresses),
+        rule=hub.services.vetting.rule,
+        longest_life=max(LONGEST_LIFE, hub.settings.access_token_seconds),
+        external=_external(hub),
+    )
+
+
+def _endpoint(hub: Hub, authenticator: Authenticator) -> GraphQLEndpoint:
     settings = hub.settings
     return GraphQLEndpoint(
         Operations(schema, introspection=settings.introspection, max_cost=settings.max_cost),
-        Authenticator(
-            settings.base_url,
-            hub.signing_keys,
-            hub.services.clients,
-            certificates=CertificateReader(settings.proxy_addresses),
-            rule=hub.services.vetting.rule,
-            longest_life=max(LONGEST_LIFE, settings.access_token_seconds),
-            external=_external(hub),
-        ),
+        authenticator,
         hub.context,
         greeting=hub.greeting,
         limits=Limits(

@@ -9,6 +9,7 @@ import strawberry
 from app.domain.access import Role, Scope
 from app.domain.codes import LearningPath, Status, StatusSource
 from app.domain.delivery import DeliveryFinding, SenderState
+from app.domain.export import ExportFormat
 from app.domain.following import FollowOutcome
 from app.domain.reconciliation import Difference
 from app.domain.registration import ChangeKind
@@ -47,6 +48,7 @@ for _values, _name, _description in (
     ),
     (SenderState, "SenderState", "NEW: no rhythm yet. NEVER_HEARD: a mandate, and no message."),
     (DeliveryFinding, "DeliveryFinding", "What is remarkable about how an institution is reported about."),
+    (ExportFormat, "ExportFormat", "How an export is written."),
     (Role, "Role", "What an organisation is to the hub."),
     (Scope, "Scope", "What an access token allows."),
     (WebhookState, "WebhookState", "STOPPED: three days of failures, or 410; only a reset starts it again."),
@@ -62,6 +64,7 @@ __all__ = [
     "ChangeKind",
     "CorrectionKind",
     "DeliveryFinding",
+    "ExportFormat",
     "Finding",
     "FollowOutcome",
     "LearningPath",

@@ -6,6 +6,7 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 
 from graphql_schema.deliveries.queries import DeliveryQueries
+from graphql_schema.exports.mutations import ExportMutations
 from graphql_schema.feed.mutations import FeedMutations
 from graphql_schema.feed.queries import FeedQueries
 from graphql_schema.feed.subscriptions import FeedSubscriptions
@@ -48,7 +49,12 @@ class Query(
 
 @strawberry.type
 class Mutation(
-    StatusMessageMutations, FollowingMutations, RetentionMutations, FeedMutations, WebhookMutations
+    StatusMessageMutations,
+    FollowingMutations,
+    RetentionMutations,
+    FeedMutations,
+    WebhookMutations,
+    ExportMutations,
 ):
     """Everything that can be done."""
 

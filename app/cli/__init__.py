@@ -9,6 +9,7 @@ from app.cli.clients import client, mandate
 from app.cli.data import catalogue, export_schema, statistics
 from app.cli.demo import demo
 from app.cli.documents import documents, trusted_only
+from app.cli.export import export
 from app.cli.keys import keys
 from app.cli.reconciling import reconcile
 from app.cli.retention import restore_check, retention
@@ -40,6 +41,7 @@ client.add_typer(subject, name="subject")
 cli.add_typer(client, name="client")
 cli.add_typer(mandate, name="mandate")
 cli.add_typer(documents, name="documents")
+cli.add_typer(export, name="export")
 cli.add_typer(keys, name="keys")
 cli.add_typer(catalogue, name="catalogue")
 cli.add_typer(statistics, name="statistics")

@@ -13,6 +13,7 @@ from app.persistence.batch_facts import Facts
 from app.persistence.deliveries import Deliveries
 from app.persistence.delivery_counts import DeliveryCounts
 from app.persistence.events import Events
+from app.persistence.export_links import ExportLinks
 from app.persistence.feeds import Feeds
 from app.persistence.follows import Follows
 from app.persistence.foreign_subjects import ForeignSubjects
@@ -53,6 +54,7 @@ class UnitOfWork:
         self.deliveries = Deliveries(connection)
         self.delivery_counts = DeliveryCounts(connection)
         self.events = Events(connection)
+        self.export_links = ExportLinks(connection)
         self.facts = Facts(connection)
         self.feeds = Feeds(connection)
         self.follows = Follows(connection)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from app.services.catalogue import CatalogueService
     from app.services.clients import ClientService
     from app.services.deliveries import DeliveryService
+    from app.services.exports import ExportService
     from app.services.following import FollowingService
     from app.services.foreign_subjects import ForeignSubjectService
     from app.services.message_log import MessageLogService
@@ -34,6 +35,7 @@ class Services:
     deliveries: DeliveryService
     documents: TrustedDocumentService
     feed: FeedReader
+    exports: ExportService
     following: FollowingService
     foreign_subjects: ForeignSubjectService
     message_log: MessageLogService

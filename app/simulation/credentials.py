@@ -92,6 +92,11 @@ def read_key(path: Path) -> ECKey:
     return key
 
 
+def credentials_of(client_id: str, path: Path) -> Credentials:
+    """Return a client by its id and the file of its private key; raise CredentialsError with one line."""
+    return Credentials(client_id, Role.OS, client_id, (), read_key(path))
+
+
 def write_credentials(path: Path, clients: Iterable[Credentials]) -> None:
     """Put the clients in place of what the file held; mode 0600 from the start."""
     content = {

@@ -28,6 +28,7 @@ HEADERS: _Headers = (
 OVER_TLS: _Headers = ((b"strict-transport-security", b"max-age=31536000; includeSubDomains"),)
 OF_THE_API: _Headers = ((b"cache-control", b"no-store"),)
 REQUEST_ID = b"x-request-id"
+SECRETS_BEHIND = "/exports/"  # links that work once: what follows stands in no log
 API_PATHS = ("/graphql", "/oauth/token", "/health", "/metrics")
 MEASURED_PATHS = frozenset(
     {"/", "/graphql", "/oauth/token", "/oauth/jwks", "/health/live", "/health/ready", "/metrics"}
@@ -45,7 +46,7 @@ class Passage:
     def __init__(self, method: str, path: str, traceparent: bytes | None) -> None:
         self._started = time.perf_counter()
         self._method = method
-        self._path = path
+        self._path = path if not path.startswith(SECRETS_BEHIND) else f"{SECRETS_BEHIND}…"
         traced = None if traceparent is None else _TRACEPARENT.fullmatch(traceparent)
         self.facts = RequestFacts(os.urandom(16).hex(), None if traced is None else traced[1].decode())
         REQUEST.set(self.facts)

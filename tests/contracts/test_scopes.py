@@ -158,6 +158,10 @@ CALLS: dict[str, tuple[dict[str, tuple[str, object]], str]] = {
         {"input": ("AcknowledgeStatusChangesInput!", {"number": 0})},
         "{ acknowledged }",
     ),
+    "Mutation.exportFollowedStudents": (
+        {"input": ("ExportFollowedStudentsInput!", {"format": "CSV"})},
+        "{ expiresAt }",
+    ),
     "Mutation.registerWebhook": (
         {"input": ("RegisterWebhookInput!", {"url": "https://127.0.0.1/"})},
         "{ secret }",

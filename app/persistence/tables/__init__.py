@@ -8,6 +8,7 @@ from app.persistence.tables.delivery import (
     DeliveryRefusalRow,
     SenderDeliveryRow,
 )
+from app.persistence.tables.export_link import ExportLinkRow
 from app.persistence.tables.feed import FeedEntryRow, FeedRow, PendingEventRow
 from app.persistence.tables.follow import FollowRow
 from app.persistence.tables.foreign_subject import ForeignSubjectRow
@@ -46,6 +47,7 @@ __all__ = [
     "DeliveryDayRow",
     "DeliveryProgressRow",
     "DeliveryRefusalRow",
+    "ExportLinkRow",
     "FeedEntryRow",
     "FeedRow",
     "FollowRow",
