@@ -44,7 +44,14 @@ BOUNDED_BY_THE_INPUT = {
     "UnfollowStudentsPayload.unknown",
     "RegistrationComparison.differences",
 }
-FILLED_BY_THE_HUB = {"completeness", "delivery_progress", "security_record", "sender_delivery"}
+FILLED_BY_THE_HUB = {
+    "completeness",
+    "delivery_progress",
+    "security_record",
+    "sender_delivery",
+    "statistics_cell",
+    "statistics_snapshot",
+}
 BOUNDED_BY_NATURE = {
     "MessageResult.findings": "a closed list of findings",
     "FollowResult.registrations": "all of one student: none may be missing",
