@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from app.domain import codes
 from app.domain.access import Principal, Scope, require
 from app.domain.errors import BadUserInputError, UnavailableError
-from app.domain.record import Activity
+from app.domain.record import Activity, SecurityEvent, SecurityRecord
 from app.domain.retention import Announce, RetentionRule, Step
 from app.persistence.retry import CONTENTION
 from app.persistence.unit_of_work import reading, unit_of_work
@@ -101,6 +101,8 @@ class RetentionService:
                 await unit.retention.announce(told, now)
             if gone:
                 await self._remove(unit, gone, now)
+                removal = SecurityRecord(now, SecurityEvent.STUDENTS_REMOVED, count=len(gone))
+                await unit.records.add_security([removal])
         if told:
             self._ring()
         STUDENTS_REMOVED.labels("retention").inc(len(gone))

@@ -85,6 +85,7 @@ class TestSweep:
         assert (await world.services.feed.position(world.os)).last_number == 1
         assert await sweep_in(368) == Swept(1, 0, 1)
         assert await of_students(world) == everything(0)
+        assert await world.count("security_record where event = 'STUDENTS_REMOVED' and count = 1") == 1
         assert [one.kind for one in await world.hear(2, world.cambo)] == [ChangeKind.HIDDEN] * 2
         assert [one.kind for one in await world.hear(1)] == [ChangeKind.HIDDEN]
 
