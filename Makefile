@@ -100,8 +100,8 @@ schema: setup ## write graphql_schema/schema.graphql anew
 	mv .venv/schema.graphql graphql_schema/schema.graphql
 
 .PHONY: bench
-bench: setup ## measure throughput and latency
-	$(BIN)/python -m tests.benchmarks.run
+bench: setup ## measure the hub beside its peers, what these lack, and growth; BENCH=--help tells the options
+	$(BIN)/python -m tests.benchmarks.run $(BENCH)
 	$(BIN)/python -m tests.benchmarks.write_path
 
 .PHONY: soak

@@ -1,166 +1,103 @@
-"""What peers lack: routing to a few of many connections, resuming, and the memory of silent connections."""
+"""What peers lack: fan-out by receiver, routing to a few of many, resuming, memory, latency."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import statistics
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-import psutil
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.typing import Subprotocol
-
-from tests.factories.live_hub import LiveClient, LiveHub, a_message
-from tests.factories.world import BRIN, PROGRAMME, a_personal_number
+from tests.benchmarks.stage import Stage
+from tests.benchmarks.subscribers import Subscriber, subscribers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
+    from pathlib import Path
 
-_LISTEN = "subscription ($after: Int) { statusChanged(after: $after) { number status } }"
-_EVENTS = 200
-_AT_ONCE = 50
-_STATUSES = ("OFFERED", "RECEIVED")
-
-
-def furnish(hub: LiveHub) -> None:
-    """Add the institution and the programme of our own messages to the catalogue."""
-    (hub.folder / "institution.csv").write_text(f"brin,name\n{BRIN},An institution\n", encoding="utf-8")
-    (hub.folder / "programme.csv").write_text(f"crebo,name\n{PROGRAMME},A programme\n", encoding="utf-8")
-    ended = hub.run("catalogue", "import", "institution.csv", "programme.csv")
-    assert ended.returncode == 0, ended.stderr
+_EVENTS = 50
+_OLD = 10_000  # numbers back
+_IDLE_SECONDS = 30
+_AT_ONCE = 1_000
 
 
-def measured(hub: LiveHub, connections: int) -> Iterator[str]:
-    """Yield a line for each measurement."""
-    yield from asyncio.run(_Own(hub, connections).run())
+def measured(folder: Path, connections: int) -> Iterator[str]:
+    """Yield a line for each measurement, on a hub of its own."""
+    stage = Stage.set_up(folder)
+    try:
+        with asyncio.Runner() as runner:
+            lines = _lines(stage, connections)
+            while (line := runner.run(_next(lines))) is not None:
+                yield line
+    finally:
+        stage.hub.stop()
 
 
-class _Own:
-    """One receiver, with two connections, to whom all events go; one with all others, whom none concerns."""
+async def _next(lines: AsyncIterator[str]) -> str | None:
+    return await anext(lines, None)
 
-    def __init__(self, hub: LiveHub, connections: int) -> None:
-        self._hub = hub
-        self._others = connections - 2
-        self._sis = hub.add_client("sis", "--brin", BRIN)
-        self._concerned = hub.add_client("os")
-        self._unconcerned = hub.add_client("os")
-        self._message = a_message(personalNumber=a_personal_number())
-        assert hub.process is not None
-        self._process = psutil.Process(hub.process.pid)
-        self._sent = 0
 
-    async def run(self) -> list[str]:
-        self._concerned.follow(self._message["personalNumber"], "S-1")
-        lines = []
-        async with AsyncExitStack() as stack:
-            pair = [
-                await stack.enter_async_context(_subscribed(self._hub, self._concerned)) for _ in range(2)
-            ]
-            await self._cost(pair)
-            alone = await self._cost(pair)
-            before = self._memory
-            limit = asyncio.Semaphore(_AT_ONCE)
-
-            async def one() -> None:
-                async with limit:
-                    await stack.enter_async_context(_subscribed(self._hub, self._unconcerned))
-
-            await asyncio.gather(*(one() for _ in range(self._others)))
-            kilobytes = (self._memory - before) / 1024 / max(1, self._others)
-            lines.append(f"memory of a silent subscription: {kilobytes:.0f} KiB ({self._others:,} of them)")
-            among = await self._cost(pair)
-            lines.append(
+async def _lines(stage: Stage, connections: int) -> AsyncIterator[str]:
+    async with subscribers(stage.hub, stage.concerned, 2) as pair:
+        await _events(stage, pair)  # the first ones pay for what is loaded on use
+        alone = await _events(stage, pair)
+        yield f"from the hub's clock to arrival: {_distribution(await _ways(stage, pair[0]))}"
+        for count in (100, min(1_000, connections)):
+            async with subscribers(stage.hub, stage.concerned, count) as crowd:
+                each = await _events(stage, crowd)
+                yield f"a delivery to {count:,} connections of one receiver: {each / count:.4f} ms CPU"
+        before, meter = stage.memory, stage.meter()
+        async with subscribers(stage.hub, stage.unconcerned, connections):
+            yield f"to connect and subscribe: {meter.per(connections)}"
+            kilobytes = (stage.memory - before) / 1024 / connections
+            yield f"memory of a silent subscription: {kilobytes:.0f} KiB ({connections:,} of them)"
+            meter = stage.meter()
+            await asyncio.sleep(_IDLE_SECONDS)
+            yield f"a second of all of these, with their pings: {meter.per(_IDLE_SECONDS)}"
+            among = await _events(stage, pair)
+            yield (
                 f"an event that concerns 2 connections: {alone:.2f} ms CPU alone, {among:.2f} ms among "
-                f"{self._others + 2:,}"
+                f"{connections + 2:,}"
             )
-        lines += [
-            f"resume {back} numbers back: {await self._resume(back):.1f} ms to the last of them"
-            for back in (1, 10, 100)
-        ]
-        return lines
-
-    @property
-    def _memory(self) -> int:
-        return int(self._process.memory_info().rss)
-
-    @property
-    def _cpu(self) -> float:
-        used = self._process.cpu_times()
-        return float(used.user + used.system)
-
-    async def _cost(self, listening: list[_Subscription]) -> float:
-        """Return the milliseconds of CPU of an event: reported, numbered, delivered to those that listen."""
-        began = self._cpu
-        for _ in range(_EVENTS):
-            await asyncio.to_thread(self._report)
-            for subscription in listening:
-                await subscription.events.get()
-        return (self._cpu - began) / _EVENTS * 1000
-
-    def _report(self) -> None:
-        changed = {"status": _STATUSES[self._sent % 2], "occurredAt": _now()}
-        message = a_message(**{**self._message, **changed, "messageId": a_message()["messageId"]})
-        (result,) = self._sis.report(message)
-        assert result["outcome"] == "ACCEPTED", result
-        self._sent += 1
-
-    async def _resume(self, back: int) -> float:
-        began = time.perf_counter()
-        async with _subscribed(self._hub, self._concerned, after=self._sent - back) as subscription:
-            for _ in range(back):
-                await subscription.events.get()
-        return (time.perf_counter() - began) * 1000
+        for _ in range(_OLD // _AT_ONCE):
+            await asyncio.to_thread(stage.report, _AT_ONCE)
+        await pair[0].until(stage.sent)  # all have their numbers
+    for back in (1, 100, _OLD):
+        yield f"to resume {back:,} numbers back: {await _resume(stage, back)}"
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat()
+async def _events(stage: Stage, listening: Sequence[Subscriber]) -> float:
+    """Return the hub's milliseconds for an event: reported, numbered, delivered to those that listen."""
+    meter = stage.meter()
+    for _ in range(_EVENTS):
+        wanted = listening[0].count + 1
+        await asyncio.to_thread(stage.report)
+        for subscriber in listening:
+            await subscriber.until(wanted)
+    return meter.per(_EVENTS).hub
 
 
-class _Subscription:
-    """A subscription that answers pings and keeps what it hears."""
-
-    def __init__(self, connection: ClientConnection) -> None:
-        self._connection = connection
-        self._answers = asyncio.Queue[str]()
-        self.events = asyncio.Queue[None]()
-
-    async def begin(self, after: int | None) -> None:
-        """Return when the hub has the subscription: it answers what comes after it."""
-        await self._connection.send('{"type": "connection_init"}')
-        assert await self._answers.get() == "connection_ack"
-        payload = {"query": _LISTEN, "variables": {"after": after}}
-        await self._connection.send(json.dumps({"id": "1", "type": "subscribe", "payload": payload}))
-        await self._connection.send('{"type": "ping"}')
-        assert await self._answers.get() == "pong"
-
-    async def listen(self) -> None:
-        async for frame in self._connection:
-            kind = json.loads(frame)["type"]
-            if kind == "ping":
-                await self._connection.send('{"type": "pong"}')
-            elif kind == "next":
-                self.events.put_nowait(None)
-            else:
-                self._answers.put_nowait(kind)
+async def _ways(stage: Stage, subscriber: Subscriber) -> list[float]:
+    """Return the seconds from when the hub took each of some events in hand until it arrived."""
+    found = []
+    for _ in range(_EVENTS):
+        wanted = subscriber.count + 1
+        await asyncio.to_thread(stage.report)
+        await subscriber.until(wanted)
+        change = json.loads(subscriber.last)["payload"]["data"]["statusChanged"]
+        found.append(subscriber.heard_at - datetime.fromisoformat(change["recordedAt"]).timestamp())
+    return found
 
 
-@asynccontextmanager
-async def _subscribed(
-    hub: LiveHub, client: LiveClient, after: int | None = None
-) -> AsyncIterator[_Subscription]:
-    async with connect(
-        hub.websocket_url,
-        subprotocols=[Subprotocol("graphql-transport-ws")],
-        additional_headers=client.headers,
-        compression=None,
-        ping_interval=None,
-        open_timeout=60,
-    ) as connection:
-        subscription = _Subscription(connection)
-        listening = asyncio.create_task(subscription.listen())
-        await subscription.begin(after)
-        yield subscription
-    await listening
+def _distribution(seconds: Sequence[float]) -> str:
+    shares = statistics.quantiles(seconds, n=100)
+    return f"p50 {shares[49] * 1000:.1f} ms, p99 {shares[98] * 1000:.1f} ms"
+
+
+async def _resume(stage: Stage, back: int) -> str:
+    began, meter = time.perf_counter(), stage.meter()
+    async with subscribers(stage.hub, stage.concerned, 1, after=stage.sent - back) as (subscriber,):
+        await subscriber.until(back, seconds=120)
+    seconds = time.perf_counter() - began
+    return f"{seconds * 1000:.0f} ms, {meter.per(1)}"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tests.factories.live_hub import LiveClient, LiveHub
 
-LISTEN = "subscription ($after: Int) { statusChanged(after: $after) { number status } }"
+LISTEN = "subscription ($after: Int) { statusChanged(after: $after) { number status recordedAt } }"
 _PER_ADDRESS = 5_000  # connections from one address of the loopback; there are 28,000 ports for each
 _AT_ONCE = 50
 _SHORT, _LONG = 126, 127  # lengths that say that the length follows in two or eight bytes
@@ -35,6 +35,7 @@ class Subscriber(asyncio.Protocol):
         self._upgraded = False
         self._heard = asyncio.Event()
         self.subscribed: asyncio.Future[None] = loop.create_future()
+        self.failure = ""
         self.count = 0
         self.heard_at = 0.0
         self.last = b""
@@ -50,12 +51,17 @@ class Subscriber(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Tell who waits for it."""
+        self._fail("the connection was closed")
+
+    def _fail(self, why: str) -> None:
+        self.failure = why
+        self._heard.set()
         if not self.subscribed.done():
-            self.subscribed.set_exception(ConnectionError("closed before it was subscribed"))
+            self.subscribed.set_exception(ConnectionError(why))
 
     def data_received(self, data: bytes) -> None:
         """Take frames apart."""
-        self.heard_at = time.perf_counter()
+        self.heard_at = time.time()
         data = self._rest + data
         if not self._upgraded:
             head, found, data = data.partition(b"\r\n\r\n")
@@ -95,9 +101,8 @@ class Subscriber(asyncio.Protocol):
                 self.transport.pause_reading()
         elif kind == "ping":
             self._say({"type": "pong"})
-        elif not self.subscribed.done():
-            self.subscribed.set_exception(ConnectionError(text.decode()))
-            self.transport.abort()
+        else:
+            self._fail(text.decode())
 
     def _say(self, message: dict[str, Any]) -> None:
         text = json.dumps(message).encode()
@@ -108,6 +113,8 @@ class Subscriber(asyncio.Protocol):
         """Wait until it has heard so many changes."""
         async with asyncio.timeout(seconds):
             while self.count < count:
+                if self.failure:
+                    raise ConnectionError(self.failure)
                 self._heard.clear()
                 await self._heard.wait()
 
