@@ -141,9 +141,7 @@ class PushedChanges:
             change = Change(number=number, text="é" * 40_000 if number == 2 else "short")
             if self._outlet is None or number == self._up_to:
                 return change
-            frame = self._outlet.make(change)
-            assert frame is not None
-            assert self._outlet.line.write(frame)
+            assert self._outlet.line.write(self._outlet.frame(self._outlet.share(change)))
         raise StopAsyncIteration
 
     async def aclose(self) -> None:

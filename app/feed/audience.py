@@ -8,7 +8,6 @@ nothing that is kept here is ever needed.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,27 +17,41 @@ if TYPE_CHECKING:
     from app.feed.outlet import Outlet
 
 _KEPT = 1024
+_SHARED = 16
 _FRESH_SECONDS = 1.0
 
 
 class Ready:
-    """A change as it was read, and the bytes that were made of it, by the key of those who get them."""
+    """A change as it was read, and what was made of it for those who ask alike.
 
-    __slots__ = ("at", "change", "made")
+    Each subscription may have a document and an id of its own, so what is kept for others is bounded.
+    """
+
+    __slots__ = ("_frames", "_shared", "at", "change")
 
     def __init__(self, change: StatusChange, at: float) -> None:
         self.change = change
         self.at = at
-        self.made: dict[Hashable, bytes] = {}
+        self._shared: dict[Hashable, object] = {}
+        self._frames: dict[Hashable, bytes] = {}
 
-    def make(self, outlet: Outlet[StatusChange]) -> bytes | None:
-        """Make the bytes for an outlet, and keep them for all with the same key; None where that fails."""
-        with suppress(Exception):  # the subscription meets it again, and tells its client
-            frame = outlet.make(self.change)
-            if frame is not None:
-                self.made[outlet.key] = frame
-            return frame
-        return None
+    def frame(self, outlet: Outlet[StatusChange]) -> bytes | None:
+        """Return the frame for an outlet; None where it cannot be made."""
+        return self._frames.get(outlet.place) or self._make(outlet)
+
+    def _make(self, outlet: Outlet[StatusChange]) -> bytes | None:
+        try:
+            shared = self._shared.get(outlet.key)
+            if shared is None:
+                shared = outlet.share(self.change)
+                if len(self._shared) < _SHARED:
+                    self._shared[outlet.key] = shared
+            frame = outlet.frame(shared)
+        except Exception:  # noqa: BLE001 - the subscription meets it again, and tells its client
+            return None
+        if len(self._frames) < _SHARED:
+            self._frames[outlet.place] = frame
+        return frame
 
 
 class Audience:
@@ -142,7 +155,7 @@ class Listener:
         while (ready := self._audience.find(self.wanted)) is not None:
             if outlet is None or ready.at < earliest:
                 break
-            frame = ready.made.get(outlet.key) or ready.make(outlet)
+            frame = ready.frame(outlet)
             if frame is None or not outlet.line.write(frame):
                 break
             self.wanted += 1

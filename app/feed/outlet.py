@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -27,18 +27,43 @@ class Line(Protocol):
 class Outlet(Generic[_Source]):
     """Where the changes of one subscription go as long as its client keeps up.
 
-    Outlets with equal keys get the same bytes, which `make` makes for the first of them; it returns None for
-    what cannot be made here.
+    A frame is made in two steps: what all outlets with an equal `key` share, and what those with an equal
+    `place` share. Both may raise whatever they like: then the subscription has to do it.
     """
 
-    __slots__ = ("key", "line", "make")
+    __slots__ = ("_frame", "_name", "_share", "key", "line", "place")
 
-    def __init__(self, line: Line, key: Hashable, make: Callable[[_Source], bytes | None]) -> None:
+    def __init__(
+        self,
+        line: Line,
+        name: Hashable,
+        frame: Callable[[_Source], bytes],
+        *,
+        key: Hashable = None,
+        share: Callable[[_Source], object] | None = None,
+    ) -> None:
         self.line = line
         self.key = key
-        self.make = make
+        self.place = (key, name)
+        self._name = name
+        self._frame = cast("Callable[[object], bytes]", frame)
+        self._share = share
+
+    def share(self, source: _Source) -> object:
+        """Return what is made of a change for all with this key."""
+        return source if self._share is None else self._share(source)
+
+    def frame(self, shared: object) -> bytes:
+        """Return the frame that holds what was shared."""
+        return self._frame(shared)
 
     def through(self, key: Hashable, translate: Callable[[_Other], _Source]) -> Outlet[_Other]:
         """Return an outlet for what has to be translated first; `key` stands for the translation."""
-        make = self.make
-        return Outlet(self.line, (key, self.key), lambda source: make(translate(source)))
+        share = self.share
+        return Outlet(
+            self.line,
+            self._name,
+            cast("Callable[[_Other], bytes]", self._frame),
+            key=(key, self.key),
+            share=lambda source: share(translate(source)),
+        )

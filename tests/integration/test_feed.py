@@ -890,7 +890,7 @@ class TestListener:
     async def test_wakes_up_where_its_outlet_takes_no_more(self):
         for line, make in (
             (_Line(takes=1), lambda change: b"%d" % change.number),
-            (_Line(), lambda change: b"1" if change.number == 1 else None),
+            (_Line(), lambda change: {1: b"1"}[change.number]),
             (_Line(), lambda change: b"%d" % (1 // (2 - change.number))),
         ):
             audience = self._audience()
@@ -911,23 +911,33 @@ class TestListener:
         assert (line.frames, listener.wanted) == ([], 1)
         await asyncio.wait_for(waiting, 1)
 
-    async def test_shares_bytes_with_those_who_ask_alike(self):
-        audience, made = self._audience(), []
+    async def test_shares_what_is_made_with_those_who_ask_alike(self):
+        audience, shared, framed = self._audience(), [], []
 
-        def make(change):
-            made.append(change.number)
-            return b"frame"
+        def outlet(line, name, key):
+            def share(change):
+                shared.append(key)
+                return change.number
 
-        lines = [_Line() for _ in range(6)]
-        for line, key in zip(lines, "aabbbb", strict=True):
-            self._joins(audience, 1, Outlet(line, key, make))
+            def frame(number):
+                framed.append(name)
+                return f"{name} {number}".encode()
+
+            return Outlet(line, name, frame).through(key, share)
+
+        lines = [_Line() for _ in range(106)]
+        asked = [("1", "a"), ("1", "a"), ("2", "a"), ("1", "b"), ("1", "b"), ("3", "b")]
+        asked += [(f"own {number}", "c") for number in range(100)]
+        for line, (name, key) in zip(lines, asked, strict=True):
+            self._joins(audience, 1, outlet(line, name, key))
         waiting = [await self._waits(one) for one in audience.listeners]
         audience.add(StatusChange(1, ChangeKind.HIDDEN, now()))
         for listener in audience.listeners:
             listener.serve(0)
-        assert made == [1, 1]
-        assert all(line.frames[0] is lines[0].frames[0] for line in lines[:2])
-        assert [line.frames for line in lines] == [[b"frame"]] * 6
+        assert shared == ["a", "b", "c"]
+        assert framed == ["1", "2", "1", "3", *(name for name, _ in asked[6:])]
+        assert [line.frames for line in lines] == [[f"{name} 1".encode()] for name, _ in asked]
+        assert len(audience.find(1)._frames) == 16, "what each has for itself does not pile up"
         for task in waiting:
             task.cancel()
 

@@ -27,7 +27,7 @@ class _Listener(Listener):
     """A listener that notes that it was served."""
 
     def __init__(self, name: str, served: list[str], *, late: bool = False, fails: bool = False) -> None:
-        outlet: Outlet[StatusChange] = Outlet(_Line(late=late), name, lambda _: None)
+        outlet: Outlet[StatusChange] = Outlet(_Line(late=late), name, lambda _: b"")
         super().__init__(Audience(), outlet)
         self.name, self.served, self.fails, self.pokes = name, served, fails, 0
 
