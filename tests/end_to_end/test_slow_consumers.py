@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SILENT = 999
 ROUNDS = 30
+ATTEMPTS = 4
 
 
 async def subscribed(client: LiveClient) -> Any:
@@ -103,20 +104,27 @@ class TestSlowConsumers:
         token = receiver.token
         silent = [await silent_peer(receiver, token) for _ in range(SILENT)]
         each = (resident(own_hub) - before) / SILENT / 1024
-        beside = await latencies(fast, sis, number)
-        growth = (resident(own_hub) - before) / SILENT / 1024
-        median, crowded = statistics.median(alone), statistics.median(beside)
-        worst, worst_crowded = (statistics.quantiles(one, n=100)[98] for one in (alone, beside))
-        with capsys.disabled():
-            print(  # noqa: T201 - the figures are what this is for
-                f"\n{SILENT} silent connections: {each:.0f} KiB each, {growth:.0f} after {ROUNDS} changes;"
-                f" median {median * 1e3:.0f} and {crowded * 1e3:.0f} ms,"
-                f" p99 {worst * 1e3:.0f} and {worst_crowded * 1e3:.0f} ms without and with them"
-            )
+        attempt = 0
+        while True:
+            attempt += 1
+            beside = await latencies(fast, sis, number)
+            median, crowded = statistics.median(alone), statistics.median(beside)
+            worst, worst_crowded = (statistics.quantiles(one, n=100)[98] for one in (alone, beside))
+            growth = (resident(own_hub) - before) / SILENT / 1024
+            with capsys.disabled():
+                print(  # noqa: T201 - the figures are what this is for
+                    f"\n{SILENT} silent connections: {each:.0f} KiB each, {growth:.0f} after"
+                    f" {attempt * ROUNDS} changes; median {median * 1e3:.0f} and {crowded * 1e3:.0f} ms,"
+                    f" p99 {worst * 1e3:.0f} and {worst_crowded * 1e3:.0f} ms without and with them"
+                )
+            if worst_crowded <= 2 * worst or attempt == ATTEMPTS:
+                break
+        # Another process on this machine may spoil one attempt, not all of them.
+        assert worst_crowded <= 2 * worst
         # What each of them costs is bounded: nothing piles up for who does not read.
         assert growth < 256
         changes = receiver.changes()
-        assert [change["number"] for change in changes] == list(range(1, 3 * ROUNDS + 1))
+        assert [change["number"] for change in changes] == list(range(1, (2 + attempt) * ROUNDS + 1))
         for writer in silent:
             writer.transport.abort()
         await fast.close()
