@@ -98,7 +98,6 @@ async def _grow(stage: Stage, below: int, size: int) -> None:
             "update feed set last_number = greatest(last_number, $2) where organisation_id = $1", other, size
         )
         await connection.execute("vacuum (analyze)", timeout=3600)
-        await connection.execute("checkpoint", timeout=3600)
     finally:
         await connection.close()
 
