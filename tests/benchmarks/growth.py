@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _BRINS = tuple(f"{number:02d}AA" for number in range(60))
 _YEAR = 2026
 _CONNECTIONS = 20
+_PAGE_SIZE = 50
 _PAGE = """query ($brin: BRIN!, $after: String) { registrations(brin: $brin, first: 50, after: $after)
 { nodes { applicationId status statusSince } pageInfo { endCursor } } }"""
 _ONE = """query ($brin: BRIN!, $id: ID!)
@@ -117,7 +118,8 @@ def _work(stage: Stage, size: int, runner: asyncio.Runner) -> Iterator[tuple[str
         brin, after = pages.pop(0)
         answer = stage.sis.ask(_PAGE, {"brin": brin, "after": after})["registrations"]
         assert answer["nodes"]
-        pages.append((brin, answer["pageInfo"]["endCursor"]))
+        whole = len(answer["nodes"]) == _PAGE_SIZE
+        pages.append((brin, answer["pageInfo"]["endCursor"] if whole else None))
 
     def figures() -> None:
         assert stage.institution.ask(_STATISTICS, {"brin": _BRINS[0]})["multipleRegistrationStatistics"]
