@@ -44,12 +44,14 @@ from app.services.message_log import MessageLogService
 from app.services.oversight import OversightService
 from app.services.rates import Rates, forget_old_counts
 from app.services.reconciliation import ReconciliationService
+from app.services.record_export import RecordExport
 from app.services.recorded_feed import DeliveryLog, RecordedFeedReader, RecordedSubscription
 from app.services.registrations import RegistrationService
 from app.services.retention import RetentionService
 from app.services.security_log import SecurityLog
 from app.services.statistics import StatisticsService
 from app.services.status_messages import StatusMessageService
+from app.services.subjects import SubjectIds
 from app.services.trusted_documents import TrustedDocumentService
 from app.services.vetting import VettingService
 from app.services.webhooks import WebhookService
@@ -71,6 +73,7 @@ _SIGNING_KEYS = "signing-keys.json"
 _RETRY_SECONDS = 1.0
 _NOW_AND_THEN = timedelta(minutes=5)
 _FOUR_TIMES_A_DAY = timedelta(hours=6)
+_SOON = timedelta(seconds=2)
 
 
 def clock() -> datetime:
@@ -245,6 +248,7 @@ class Hub:
                     Job("deliveries", timedelta(minutes=15), deliveries_of_senders.refresh),
                     Job("feed-expiry", _NOW_AND_THEN, expiry.expire),
                     Job("retention", _FOUR_TIMES_A_DAY, retention.sweep),
+                    *_record_export(settings, database, chain, stack),
                 ),
             )
             cursor_key = hmac.digest(chain.digest_key, b"cursors", "sha256")
@@ -335,6 +339,20 @@ def _rates(settings: Settings) -> dict[RateKind, Rate]:
         RateKind.COST: Rate(settings.rate_cost, settings.rate_cost * 10),
         RateKind.TOKENS: Rate(settings.rate_tokens / 60, settings.rate_tokens),
     }
+
+
+def _record_export(
+    settings: Settings, database: Database, chain: KeyChain, stack: AsyncExitStack
+) -> list[Job]:
+    if settings.records_otlp_endpoint is None:
+        return []
+    from app.otlp.records import OtlpRecords  # noqa: PLC0415 - not loaded where it is off
+
+    sink = OtlpRecords(settings.records_otlp_endpoint, settings.base_url)
+    stack.callback(sink.close)
+    ids = SubjectIds(chain.subject_key)
+    export = RecordExport(database, sink, ids, clock, settings.processing_register)
+    return [Job("record-export", _SOON, export.export)]
 
 
 def _webhook_sender(settings: Settings) -> WebhookSender:

@@ -129,6 +129,15 @@ class Settings(BaseSettings):
         description="Collector (`http://…:4318`) of traces and metrics over OTLP; none are sent without",
     )
     otlp_trace_share: float = Field(default=1.0, ge=0, le=1, description="Which share of traces is sent")
+    records_otlp_endpoint: str | None = Field(
+        default=None,
+        description="Who keeps the processing and the security log (`http://…:4318`, OTLP); none if left out",
+    )
+    processing_register: str = Field(
+        default="urn:mbo-koppelpunt:processing:",
+        pattern=r"^[a-z][a-z0-9+.-]*:\S*$",
+        description="What the addresses of processing activities begin with in the register of processings",
+    )
     log_level: str = Field(
         default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="What is logged"
     )
@@ -193,7 +202,7 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return self
 
-    @field_validator("otlp_endpoint")
+    @field_validator("otlp_endpoint", "records_otlp_endpoint")
     @classmethod
     def _is_collector(cls, url: str | None) -> str | None:
         if url is not None and not url.startswith(("http://", "https://")):

@@ -74,6 +74,15 @@ UNUSUAL_FOLLOWS = Counter(
     "Times that a transfer system followed far more in a day than on any day before",
 )
 
+RECORDS_EXPORTED = Counter(
+    "koppelpunt_records_exported_total", "Rows of both logs that their keeper has taken", ["log"]
+)
+OLDEST_UNEXPORTED = Gauge(
+    "koppelpunt_oldest_unexported_seconds",
+    "Age of the oldest record that its keeper has not taken, 0 when there is none",
+    ["log"],
+)
+
 
 # Made by the hub itself; masked, a time or an id would be of no use.
 _MADE_HERE = frozenset({"timestamp", "request_id", "error_id"})

@@ -12,6 +12,7 @@ from app.cli.documents import documents, trusted_only
 from app.cli.export import export
 from app.cli.keys import keys
 from app.cli.reconciling import reconcile
+from app.cli.records import records
 from app.cli.retention import restore_check, retention
 from app.cli.serving import migrate, serve
 from app.cli.simulation import simulate, token
@@ -43,6 +44,7 @@ cli.add_typer(mandate, name="mandate")
 cli.add_typer(documents, name="documents")
 cli.add_typer(export, name="export")
 cli.add_typer(keys, name="keys")
+cli.add_typer(records, name="records")
 cli.add_typer(catalogue, name="catalogue")
 cli.add_typer(statistics, name="statistics")
 cli.add_typer(analysis, name="analysis")

@@ -70,13 +70,15 @@ class KeyChain:
     """The secret keys behind the pseudonyms, oldest first; see `SECURITY.md` for their file.
 
     A rotation adds a key: the new pseudonym is the HMAC of the old one, since the number is not kept.
-    `digest_key` and `sealing_key` are no keys of pseudonyms, and a rotation leaves them alone: digests have
-    to match those of old messages, and the secrets of webhooks have to be read again.
+    `digest_key`, `sealing_key` and `subject_key` are no keys of pseudonyms, and a rotation leaves them alone:
+    digests have to match those of old messages, the secrets of webhooks have to be read again, and a data
+    subject has one id in all exported records.
     """
 
     pseudonym_keys: tuple[bytes, ...] = field(repr=False)
     digest_key: bytes = field(repr=False)
     sealing_key: bytes = field(repr=False)
+    subject_key: bytes = field(repr=False)
     # Of each key what HMAC makes of it before the message comes: half the work, done once.
     _begun: tuple[hmac.HMAC, ...] = field(init=False, repr=False, compare=False)
     _begun_digest: hmac.HMAC = field(init=False, repr=False, compare=False)

@@ -22,6 +22,7 @@ from app.persistence.oversight import Oversight
 from app.persistence.parts import write
 from app.persistence.rates import RateBook
 from app.persistence.reconciliation import Reconciliation
+from app.persistence.record_exports import RecordExports
 from app.persistence.records import Records
 from app.persistence.registrations import Registrations
 from app.persistence.restoring import Restoring
@@ -65,6 +66,7 @@ class UnitOfWork:
         self.pseudonym_keys = PseudonymKeys(connection)
         self.rates = RateBook(connection)
         self.reconciliation = Reconciliation(connection)
+        self.record_exports = RecordExports(connection)
         self.records = Records(connection)
         self.registrations = Registrations(connection)
         self.restoring = Restoring(connection)

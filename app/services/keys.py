@@ -46,6 +46,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _PSEUDONYM_PURPOSE = b"mbo-koppelpunt pseudonym"
 _DIGEST_PURPOSE = b"mbo-koppelpunt message digest"
 _SEALING_PURPOSE = b"mbo-koppelpunt webhook secrets"
+_SUBJECT_PURPOSE = b"mbo-koppelpunt ids of data subjects"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +121,12 @@ def load_pseudonym_keys(path: Path, *, create: bool) -> KeyChain:
         chain = tuple(_sub_key(entry["key"], _PSEUDONYM_PURPOSE) for entry in entries)
         digest = _sub_key(content["digest"], _DIGEST_PURPOSE)
         sealing = _sub_key(content["digest"], _SEALING_PURPOSE)
+        subject = _sub_key(content["digest"], _SUBJECT_PURPOSE)
     except (LookupError, TypeError, ValueError):
         raise _wrong(_PSEUDONYM_SETTING, "is not a file of pseudonym keys") from None
     if not chain:
         raise _wrong(_PSEUDONYM_SETTING, "holds no key")
-    return KeyChain(pseudonym_keys=chain, digest_key=digest, sealing_key=sealing)
+    return KeyChain(pseudonym_keys=chain, digest_key=digest, sealing_key=sealing, subject_key=subject)
 
 
 def load_signing_keys(path: Path, *, create: bool) -> SigningKeys:

@@ -124,9 +124,11 @@ class SecurityLog:
         return [None] * len(records)
 
 
-async def record_once(database: Database, event: SecurityEvent, *, subject: str) -> None:
+async def record_once(
+    database: Database, event: SecurityEvent, *, subject: str, detail: str | None = None
+) -> None:
     """Put on record what the operator did on the command line."""
     async with reading(database) as unit:
         await unit.records.add_security(
-            [SecurityRecord(datetime.now(UTC), event, actor=OPERATOR, subject=subject)]
+            [SecurityRecord(datetime.now(UTC), event, actor=OPERATOR, subject=subject, detail=detail)]
         )

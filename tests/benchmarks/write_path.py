@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _MESSAGES = 500
 _ROUNDS = 100
 _HISTORIES = (10_000, 200_000)
-_KEYS = KeyChain((b"p" * 32,), b"d" * 32, b"s" * 32)
+_KEYS = KeyChain((b"p" * 32,), b"d" * 32, b"s" * 32, b"i" * 32)
 _EVENTS = """
 insert into status_event (registration_id, student_id, organisation_id, kind, status, learning_path, source,
                           occurred_at, recorded_at)

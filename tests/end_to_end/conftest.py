@@ -121,6 +121,17 @@ async def transfer_system(hub: LiveHub, join: Callable[..., Awaitable[LiveClient
     return await join(hub, Role.OS)
 
 
+@pytest.fixture(scope="session")
+async def introspective(
+    a_hub: Callable[..., LiveHub], join: Callable[..., Awaitable[LiveClient]]
+) -> LiveClient:
+    """Run a hub that lets callers introspect, as tools of others want it; return a transfer system there."""
+    made = a_hub(introspection=True)
+    await with_database(made, lambda database: CatalogueService(database).put(INSTITUTIONS, PROGRAMMES))
+    await asyncio.to_thread(made.start)
+    return await join(made, Role.OS)
+
+
 @pytest.fixture
 async def own_hub(a_hub: Callable[..., LiveHub]) -> AsyncIterator[LiveHub]:
     """Make a hub with a catalogue that a test may start, end and start again."""

@@ -34,7 +34,7 @@ class TestDigits:
 class TestKeyChain:
     @given(st.lists(_KEYS, min_size=1, max_size=3), _KEYS, st.text(max_size=50))
     def test_makes_the_hmac_of_each_version_of_the_one_before(self, keys, digest_key, content):
-        chain = KeyChain(tuple(keys), digest_key, digest_key)
+        chain = KeyChain(tuple(keys), digest_key, digest_key, digest_key)
         expected, value = [], b"123456782"
         for key in keys:
             value = hmac.digest(key, value, "sha256")

@@ -21,7 +21,7 @@ from app.persistence.tables.organisation import (
     OwnInstitutionRow,
 )
 from app.persistence.tables.rate import QuotaUseRow, RateBucketRow
-from app.persistence.tables.record import ProcessingRecordRow, SecurityRecordRow
+from app.persistence.tables.record import ProcessingRecordRow, RecordExportRow, SecurityRecordRow
 from app.persistence.tables.registration import (
     PseudonymKeyRow,
     RegistrationRow,
@@ -62,6 +62,7 @@ __all__ = [
     "PseudonymKeyRow",
     "QuotaUseRow",
     "RateBucketRow",
+    "RecordExportRow",
     "RefusedMessageRow",
     "RegistrationRow",
     "SchoolRow",

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
 from app.domain.record import Activity, ProcessingStatus, SecurityEvent, SecurityOutcome
+from app.domain.record_export import RecordLog
 from app.persistence.tables import columns
 
 
@@ -46,3 +47,13 @@ class ProcessingRecordRow(SQLModel, table=True):
     first_number: int | None = Field(default=None, sa_column=columns.key(nullable=True))
     last_number: int | None = Field(default=None, sa_column=columns.key(nullable=True))
     student_ids: list[int] = Field(sa_column=Column(ARRAY(BigInteger), nullable=False))
+
+
+class RecordExportRow(SQLModel, table=True):
+    """Up to which id a log has been exported."""
+
+    __tablename__ = "record_export"
+
+    log: RecordLog = Field(sa_column=columns.choice(RecordLog, primary=True))
+    position: int = Field(sa_column=columns.key())
+    exported_at: datetime = Field(sa_column=columns.moment())
