@@ -1,4 +1,4 @@
-"""A collector that takes OTLP over HTTP, decodes what comes, and keeps it."""
+"""A collector that takes OTLP over HTTP, decodes what comes, and keeps it; the rest it keeps as it comes."""
 
 from __future__ import annotations
 
@@ -84,9 +84,9 @@ def collecting() -> Iterator[Collector]:
             body = self.rfile.read(int(self.headers["content-length"]))
             status = collector.answers.pop(0) if collector.answers else 200
             if status == 200:
-                kind = _KINDS[self.path]
                 collector.raw.append(body)
-                collector.arrived.append((self.path, kind.FromString(body)))
+                if kind := _KINDS.get(self.path):
+                    collector.arrived.append((self.path, kind.FromString(body)))
             self.send_response(status)
             self.send_header("content-length", "0")
             self.end_headers()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PROGRAM = Path(sys.executable).with_name("koppelpunt")
 PROJECT = Path(__file__).parents[2]
-_START_SECONDS = 60
+_START_SECONDS = 120
 _STOP_SECONDS = 30
 
 REPORT = """
