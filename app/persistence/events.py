@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # The ids are drawn in the order of the list, after the locks on the registrations are held: so the order
 # of ids within a registration is the order in which its changes took effect.
-_APPEND = f"""
+_APPENDING = f"""
 appended as (
   insert into status_event (registration_id, student_id, organisation_id, kind, status, previous_status,
                             learning_path, source, occurred_at, recorded_at)
@@ -31,6 +31,7 @@ appended as (
               {unpack(7)}, {unpack(8)}, {unpack(9)}, {unpack(10, "timestamptz")}) with ordinality
        as change (organisation_id, registration_id, student_id, kind, status, previous_status,
                   learning_path, source, occurred_at, position)
+  {{others_first}}
   order by position
   returning id, kind, student_id, learning_path
 ),
@@ -39,6 +40,9 @@ pending as (
   select id, student_id, learning_path = 'VAVO' from appended where kind <> 'OUTDATED'
 )
 """
+# Which part of a statement runs first is PostgreSQL's choice, unless one asks for what the other returns.
+_AFTER_STEPS = _APPENDING.format(others_first="cross join (select count(*) from step_events) as steps")
+_APPEND = _APPENDING.format(others_first="")
 _HISTORIES = """
 select wanted.registration_id, e.id, e.kind, e.status, e.previous_status, e.source, e.occurred_at,
        e.recorded_at
@@ -70,11 +74,14 @@ class RecordedChange:
     change: Change
 
 
-def appending(recorded_at: datetime, changes: Sequence[RecordedChange]) -> Part:
-    """Return what records changes in order; all but OUTDATED ones become pending."""
+def appending(recorded_at: datetime, changes: Sequence[RecordedChange], *, after_steps: bool) -> Part:
+    """Return what records changes in order, after the steps of the same statement if there are any.
+
+    All but OUTDATED ones become pending.
+    """
     happened = [one.change for one in changes]
     return Part(
-        _APPEND,
+        _AFTER_STEPS if after_steps else _APPEND,
         (
             pack_each(one.organisation_id for one in changes),
             recorded_at,

@@ -67,13 +67,17 @@ class BatchJournal:
     def accept(
         self, one: Candidate, before: Registration, after: Registration, judgement: Judgement, *, alone: bool
     ) -> None:
-        """Note what a message did. `alone`: no other message of the batch is about its registration."""
+        """Note what a message did. `alone`: no other message of the batch is about its registration.
+
+        Steps are written before other changes, so a message after one of those is written in the longer way:
+        feeds keep the order of the list.
+        """
         outcome, findings = judgement.outcome, judgement.findings
         if self._ids_repeat:
             self.taken[one.key] = LoggedMessage(
                 one.key[1], outcome, one.digest, DIGEST_VERSION, findings, after.id
             )
-        if alone and judgement.is_step:
+        if alone and judgement.is_step and not self._changes:
             self._steps.append(
                 (
                     one.organisation_id,
@@ -113,7 +117,7 @@ class BatchJournal:
         if self._changed:
             yield updating(list(self._changed.values()))
         if self._changes:
-            yield appending(recorded_at, self._changes)
+            yield appending(recorded_at, self._changes, after_steps=bool(self._steps))
         if self._steps or self._accepted:
             yield taking(self._accepted, DIGEST_VERSION, recorded_at, steps=bool(self._steps))
         if self._refused:

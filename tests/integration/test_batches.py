@@ -222,3 +222,27 @@ class TestManySenders:
             else:
                 assert answer[0].outcome is Outcome.ACCEPTED
         assert await world.count("status_message") == 20
+
+
+class TestOrder:
+    async def test_of_the_feed_is_that_of_the_list(self, world):
+        at = datetime.now(UTC) - 3 * HOUR
+        first = [a_message(occurred_at=at) for _ in range(4)]
+        await world.report(*first)
+
+        def then(index, status, hours=1):
+            return replace(first[index], message_id=uuid4(), status=status, occurred_at=at + hours * HOUR)
+
+        again = [
+            then(0, Status.OFFERED),
+            then(1, Status.OFFERED),
+            a_message(),
+            then(2, Status.OFFERED),
+            then(1, Status.ENROLLED, 2),
+            then(3, Status.OFFERED),
+        ]
+        await world.report(*again)
+        heard = await world.hear(len(first) + len(again), world.cambo)
+        assert [(one.application_id, one.status) for one in heard[len(first) :]] == [
+            (one.application_id, one.status) for one in again
+        ]
