@@ -160,7 +160,9 @@ _ITEMS: list[tuple[str, dict[str, object], tuple[str, ...]]] = [
 
 
 def _values() -> list[Attack]:
-    unseen = ["' or '1'='1", "'; drop table registration; --", "%", "_", "\\", "é" * 30, canary(), "x" * 500]
+    texts = ["' or '1'='1", "'; drop table registration; --", "%", "_", "\\", "é" * 30, "x" * 500]
+    # Names are the same in every process, and show no number.
+    unseen = {"with a number": canary(), **{repr(text[:12]): text for text in texts}}
     return [
         *(
             Attack(f"a page of {n}", asking(_PAGE, {"first": n}), 200, data=_NO_PAGE)
@@ -171,18 +173,18 @@ def _values() -> list[Attack]:
             for cursor in ("", "x", "é", "AAAA", "' or 1=1 --", "A" * 10_000)
         ),
         *(
-            Attack(f"the id {text[:12]!r}", asking(_BY_ID, {"id": text}), 200, (), {"registration": None})
-            for text in unseen
+            Attack(f"the id {name}", asking(_BY_ID, {"id": text}), 200, (), {"registration": None})
+            for name, text in unseen.items()
         ),
         *(
             Attack(
-                f"the application id {text[:12]!r}",
+                f"the application id {name}",
                 asking(_BY_APPLICATION, {"id": text}),
                 200,
                 (),
                 {"registrationByApplicationId": None},
             )
-            for text in unseen
+            for name, text in unseen.items()
         ),
         *(Attack(name, reporting(**changed), 200, (), refused(*why)) for name, changed, why in _ITEMS),
         Attack("an unknown status", reporting(status=canary())),
