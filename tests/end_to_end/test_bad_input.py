@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -42,6 +41,16 @@ def wrong_canary() -> str:
     number = canary()
     CANARIES.add(wrong := number[:-1] + str((int(number[-1]) + 1) % 10))
     return wrong
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_in_the_log(hub: LiveHub) -> Iterator[None]:
+    """Look, when all tests are done, whether they have left a trace; the rest is in test_canaries.py."""
+    yield
+    log = hub.log
+    assert [number for number in CANARIES if number in log] == []
+    assert "Traceback" not in log
+    assert "internal_error" not in log
 
 
 def message(**changed: object) -> dict[str, object]:
@@ -239,40 +248,3 @@ class TestFrames:
             await socket.send(json.dumps({"type": "subscribe", "id": "1", "payload": asked}))
             answered = json.loads(await socket.recv())
         assert answered["payload"][0]["extensions"]["code"] == "CURSOR_AHEAD"
-
-
-def contents(folder: Path) -> list[bytes]:
-    """Return what is in every file, mapped into memory."""
-    found: list[bytes] = []
-    for path in folder.rglob("*"):
-        with suppress(FileNotFoundError, IsADirectoryError):
-            found.append(path.read_bytes())
-    return found
-
-
-class TestPersonalNumbers:
-    """Runs last in this file: everything above has left its traces, if it leaves any."""
-
-    async def test_are_nowhere_in_the_log(self, hub: LiveHub) -> None:
-        assert len(CANARIES) > 20
-        log = hub.log
-        assert '"event": "request"' in log or "request" in log
-        assert [number for number in CANARIES if number in log] == []
-        assert "Traceback" not in log
-        assert "internal_error" not in log
-
-    async def test_are_nowhere_in_the_files_of_the_database(
-        self, sis: LiveClient, tmp_path_factory: pytest.TempPathFactory
-    ) -> None:
-        seen = message(applicationId=f"seen-{uuid4().hex}")
-        sis.report(seen)
-        # Tables, indexes, the write-ahead log, in which everything is by the time of the answer, and the
-        # server's own log.
-        (folder,) = tmp_path_factory.getbasetemp().glob("postgresql?")
-        found, known = set(), False
-        wanted = {number.encode() for number in CANARIES}
-        for content in await asyncio.to_thread(contents, folder):
-            known = known or str(seen["applicationId"]).encode() in content
-            found |= {number for number in wanted if number in content}
-        assert known, "the scan does not see what was written"
-        assert found == set()

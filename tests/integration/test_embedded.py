@@ -31,11 +31,14 @@ PROJECT = Path(__file__).parents[2]
 CANARY = "999990342"
 PATIENCE = 60
 
-# Attaches, says where, waits until it is told to go, detaches.
+# Attaches, says where, waits until it is told to go, detaches. What runs in the background ignores Ctrl-C.
+
 OTHER_PROCESS = """
+import signal
 import sys
 from pathlib import Path
 from app.persistence.embedded import EmbeddedServer
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with EmbeddedServer(Path(sys.argv[1])) as server:
     print(server.url, flush=True)
     sys.stdin.readline()
