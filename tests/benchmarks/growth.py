@@ -41,7 +41,12 @@ _GROWN: dict[str, dict[str, str]] = {
     "status_event": {"id": "{base} + n", "registration_id": "{base} + n", "student_id": "{base} + n"},
     "status_message": {"message_id": "gen_random_uuid()", "registration_id": "{base} + n"},
     "follow": {"id": "{base} + n", "student_id": "{base} + n", "reference": "'G-' || n"},
-    "feed_entry": {"number": "n", "event_id": "{base} + n", "follow_id": "{base} + n", "batch": "t.batch"},
+    "feed_entry": {
+        "number": "{last} + n - $1",
+        "event_id": "{base} + n",
+        "follow_id": "{base} + n",
+        "batch": "t.batch",
+    },
 }
 _BASE = 1_000_000_000
 _COLUMNS = """
@@ -83,10 +88,13 @@ async def _grow(stage: Stage, below: int, size: int) -> None:
     connection = await asyncpg.connect(stage.database_url)
     try:
         other = await connection.fetchval("select organisation_id from follow where reference = 'O-1'")
+        last = await connection.fetchval("select last_number from feed where organisation_id = $1", other)
         brins = "array[" + ",".join(f"'{brin}'" for brin in _BRINS) + "]"
         for name, changed in _GROWN.items():
             columns = [row[0] for row in await connection.fetch(_COLUMNS, name)]
-            values = [changed.get(one, f"t.{one}").format(base=_BASE, brins=brins) for one in columns]
+            values = [
+                changed.get(one, f"t.{one}").format(base=_BASE, brins=brins, last=last) for one in columns
+            ]
             whose = "where t.organisation_id = $3" if name in {"follow", "feed_entry"} else ""
             statement = (
                 f"insert into {name} ({', '.join(columns)}) overriding system value "  # noqa: S608 - names from here
@@ -96,7 +104,7 @@ async def _grow(stage: Stage, below: int, size: int) -> None:
             arguments = (below, size, other) if whose else (below, size)
             await connection.execute(statement, *arguments, timeout=3600)
         await connection.execute(
-            "update feed set last_number = greatest(last_number, $2) where organisation_id = $1", other, size
+            "update feed set last_number = $2 where organisation_id = $1", other, last + size - below
         )
         await connection.execute("vacuum (analyze)", timeout=3600)
     finally:
