@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 BRIN, OTHER_BRIN, FOREIGN_BRIN = "25LH", "25GV", "01AA"
 PROGRAMME = "25604"
 _oins = itertools.count(1)
-_usual: dict[str, Principal] = {}  # the callers of the database that was furnished last
+_furnished: list[dict[str, Principal]] = []  # the callers of each database that was furnished here
 
 
 def an_oin() -> str:
@@ -83,29 +83,33 @@ class World:
 
     async def furnish(self) -> None:
         """Fill the catalogue and register the usual callers, unless the database is a clone that has them."""
-        if not await self._has(_usual.get("sis")):
-            await self._move_in()
-        for name, caller in _usual.items():
+        callers = await self._those_who_are_here() or await self._move_in()
+        for name, caller in callers.items():
             setattr(self, name, caller)
         await self.services.catalogue.refresh()
 
-    async def _has(self, caller: Principal | None) -> bool:
-        return caller is not None and await self.services.clients.find(caller.client_id) is not None
+    async def _those_who_are_here(self) -> dict[str, Principal] | None:
+        for callers in _furnished:
+            if await self.services.clients.find(callers["sis"].client_id) is not None:
+                return callers
+        return None
 
-    async def _move_in(self) -> None:
+    async def _move_in(self) -> dict[str, Principal]:
         await self.services.catalogue.put(
             [Institution(brin, f"Institution {brin}") for brin in (BRIN, OTHER_BRIN, FOREIGN_BRIN)],
             [Programme(PROGRAMME, "Software developer", 4)],
             [School("00AH00", "12")],
         )
-        _usual.update(
-            sis=await self.principal(Role.SIS, brins=(BRIN, OTHER_BRIN)),
-            other_sis=await self.principal(Role.SIS, brins=(FOREIGN_BRIN,)),
-            cambo=await self.principal(Role.CAMBO),
-            os=await self.principal(Role.OS),
-            other_os=await self.principal(Role.OS),
-            institution=await self.principal(Role.INSTITUTION, brins=(BRIN,)),
-        )
+        callers = {
+            "sis": await self.principal(Role.SIS, brins=(BRIN, OTHER_BRIN)),
+            "other_sis": await self.principal(Role.SIS, brins=(FOREIGN_BRIN,)),
+            "cambo": await self.principal(Role.CAMBO),
+            "os": await self.principal(Role.OS),
+            "other_os": await self.principal(Role.OS),
+            "institution": await self.principal(Role.INSTITUTION, brins=(BRIN,)),
+        }
+        _furnished.append(callers)
+        return callers
 
     async def principal(self, role: Role, brins: tuple[str, ...] = (), oin: str | None = None) -> Principal:
         """Register a client and return it as a caller with all scopes of its role."""
