@@ -67,12 +67,12 @@ run: setup ## start the hub with demo clients, a catalogue and simulated traffic
 # Tests that measure latencies are given the machine when the others are done.
 .PHONY: test
 test: setup $(BROWSER_PACKAGES) ## the whole test suite
-	$(BIN)/python -m pytest $(SPREAD) -m 'not alone'
+	$(BIN)/python -m pytest $(SPREAD) -m 'not alone and not long'
 	$(BIN)/python -m pytest -m alone
 
 .PHONY: quick
 quick: setup ## the quick part of the test suite
-	$(BIN)/python -m pytest $(SPREAD) -m 'not slow and not alone'
+	$(BIN)/python -m pytest $(SPREAD) -m 'not slow and not alone and not long'
 
 .PHONY: check
 check: lint types contracts sdl test ## what CI runs: lint, types, contracts, sdl and test
@@ -105,7 +105,8 @@ bench: setup ## measure the hub beside its peers, what these lack, and growth; B
 	$(BIN)/python -m tests.benchmarks.write_path
 
 .PHONY: soak
-soak: setup ## break a live hub for MINUTES=10, at random (or with SEED=1), and check that nothing is missed
+soak: setup ## the tests with thousands of cases; then break a live hub for MINUTES=10, at random (or with SEED=1)
+	$(BIN)/python -m pytest $(SPREAD) -m long
 	$(BIN)/python -m tests.faults.soak $(or $(MINUTES),10) $(SEED)
 
 .PHONY: lock

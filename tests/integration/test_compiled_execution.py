@@ -29,7 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:coroutine '(GraphQLCoreConverter
 
 OPERATIONS = Operations(schema)
 _ROOT = re.compile(r"statusChanged(?!\d)(\([^)]*\))?")
-_COUNTS = [200, pytest.param(2_000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
+_COUNTS = [200, pytest.param(2_000, marks=[pytest.mark.long, pytest.mark.timeout(600)])]
 
 
 @pytest.fixture

@@ -305,7 +305,7 @@ SCHEMA = strawberry.Schema(
 )
 OPERATIONS = Operations(SCHEMA)
 _CORE = OPERATIONS._schema
-_COUNTS = [200, pytest.param(2_000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
+_COUNTS = [200, pytest.param(2_000, marks=[pytest.mark.long, pytest.mark.timeout(600)])]
 
 
 def several(count: int) -> Any:
