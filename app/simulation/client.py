@@ -79,6 +79,10 @@ class HubClient:
         """The address of the hub that is tried now, without a slash at its end."""
         return self._addresses[0]
 
+    def expect(self) -> None:
+        """Know that there is a hub: while it does not answer, it is waited for."""
+        self._known = True
+
     def look_elsewhere(self) -> None:
         """Try the next address from now on, if there are several."""
         self._addresses.rotate(-1)

@@ -103,6 +103,7 @@ class _Run:
         self._random = Random(plan.seed)
         self._ledger = Ledger()
         named = {one.name: HubClient(http, one, plan.urls[1:]) for one in clients}
+        self._clients = list(named.values())
         self._senders = Senders(named, self._ledger, batch=plan.batch, concurrency=plan.concurrency)
         self._receivers = [
             Receiver(named[name], self._random) for name in (*world.transfer_systems, world.cambo)
@@ -123,6 +124,9 @@ class _Run:
         return await self._report(truth, sending_seconds, max(hearing_seconds, 0.001))
 
     async def _prepare(self) -> None:
+        await self._clients[0].token()  # raises at once where there is no hub
+        for client in self._clients:
+            client.expect()
         followers = self._traffic.followers
         for receiver in self._receivers:
             students = followers.get(receiver.name, ())

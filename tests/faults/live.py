@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 PROGRAM = Path(sys.executable).parent / "koppelpunt"
 
 
+def _serves(process: psutil.Process) -> bool:
+    """Tell whether this is a worker that lives."""
+    try:
+        return "spawn_main" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # or a zombie
+        return False
+
+
 class LiveHub:
     """`koppelpunt serve`, as often as there are ports; what its clients call its address is the first one."""
 
@@ -79,14 +87,11 @@ class LiveHub:
 
     def workers(self) -> list[psutil.Process]:
         """Return the processes that serve."""
-        found = []
+        if self._workers == 1:
+            return list(self.processes)
+        found: list[psutil.Process] = []
         for process in self.processes:
-            children = [
-                child
-                for child in process.children(recursive=True)
-                if "spawn_main" in " ".join(child.cmdline())
-            ]
-            found += children or [process]
+            found += [one for one in process.children(recursive=True) if _serves(one)]
         return found
 
     async def ready(self, seconds: float = 150) -> None:
