@@ -36,7 +36,7 @@ async def refreshing(database: Database) -> AsyncIterator[Statistics]:
                 await connection.execute("set local statement_timeout = '30min'")
                 await connection.execute("set local idle_in_transaction_session_timeout = '10min'")
                 await connection.execute("set local work_mem = '64MB'")
-                # The planner takes what the statement itself has made for a few rows, and compares all of them.
+                # The planner takes what the statement has made for a few rows, and compares all of them.
                 await connection.execute("set local enable_nestloop = off")
                 yield Statistics(connection)
         finally:
