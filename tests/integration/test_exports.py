@@ -102,8 +102,9 @@ class TestFile:
         number, without = a_personal_number(), a_personal_number()
         await world.follow(number, "S-1")
         await world.follow(without, "=cmd")
-        message = a_message(personal_number=number, status=Status.OFFERED)
-        await world.report(message, a_message(personal_number=number))
+        # Registrations are made, and so listed, in the order of their keys.
+        message = a_message(personal_number=number, application_id="A-1", status=Status.OFFERED)
+        await world.report(message, a_message(personal_number=number, application_id="A-2"))
         lines = await exported(world)
         assert tuple(lines[0]) == FOLLOWED_STUDENTS
         assert [line["reference"] for line in lines] == ["'=cmd", "S-1", "S-1"]
