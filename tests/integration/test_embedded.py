@@ -31,8 +31,8 @@ PROJECT = Path(__file__).parents[2]
 CANARY = "999990342"
 PATIENCE = 60
 
-# Attaches, says where, waits until it is told to go, detaches. What runs in the background ignores Ctrl-C.
-
+# Attaches, says where, waits until it is told to go, detaches. What runs in the background ignores Ctrl-C
+# unless it says otherwise.
 OTHER_PROCESS = """
 import signal
 import sys
