@@ -64,7 +64,7 @@ def create_app(settings: Settings) -> HubApplication:
                 token_seconds=settings.access_token_seconds,
                 certificates=CertificateReader(settings.proxy_addresses),
                 rule=hub.services.vetting.rule,
-                spend=lambda client_id: hub.rates.spend(client_id, RateKind.TOKENS),
+                spend=lambda client_id, amount: hub.rates.spend(client_id, RateKind.TOKENS, amount),
             )
             app.router.routes.extend(all_routes(endpoint, [*tokens, *exports], hub.database, _demo(settings)))
             app.graphql = (

@@ -72,14 +72,16 @@ def token_routes(  # noqa: PLR0913 - what the routes are made of
     *,
     token_seconds: int,
     security_log: SecurityLog | None = None,
-    spend: Callable[[str], None] | None = None,
+    spend: Callable[[str, int], None] | None = None,
     certificates: CertificateReader | None = None,
     rule: VettingRule | None = None,
     clock: Callable[[], float] = time.time,
 ) -> list[Route]:
     """Return the routes of the authorization server. `issuer` has no slash at its end."""
     server = TokenServer(issuer, resource_of(issuer), keys, token_seconds, rule=rule, clock=clock)
-    endpoint = _TokenEndpoint(server, clients, spend, security_log, certificates or CertificateReader())
+    endpoint = _TokenEndpoint(
+        server, clients, spend or _unlimited, security_log, certificates or CertificateReader()
+    )
     metadata = _metadata(issuer)
 
     async def show_metadata(_: Request) -> Response:
@@ -110,12 +112,16 @@ def _metadata(issuer: str) -> dict[str, object]:
     }
 
 
+def _unlimited(_client_id: str, _amount: int) -> None:
+    """Let everybody have as many tokens as it likes."""
+
+
 class _TokenEndpoint:
     def __init__(
         self,
         server: TokenServer,
         clients: ClientService,
-        spend: Callable[[str], None] | None,
+        spend: Callable[[str, int], None],
         security_log: SecurityLog | None,
         certificates: CertificateReader,
     ) -> None:
@@ -152,13 +158,15 @@ class _TokenEndpoint:
         status, body = answer.status, answer.body
         # The token is made before its assertion is recorded, and handed out only to who recorded it first.
         if answer.used is not None and asked.client is not None:
-            if self._spend is not None:
-                # Only who has proved to be the client counts: nobody else can use up what is its own.
-                self._spend(asked.client.client_id)
+            # Only who has proved to be the client counts, and a replay proves nothing: nobody else can use up
+            # what is its own. Where nothing is left the assertion is not used up, and may be shown again.
+            self._spend(asked.client.client_id, 0)
             first = await self._clients.use_assertion(
                 asked.client.client_id, answer.used.jti, answer.used.expires_at
             )
-            if not first:
+            if first:
+                self._spend(asked.client.client_id, 1)
+            else:
                 status, body = refusal("invalid_client", "The assertion is refused: its jti has been used.")
         client_id = asked.client.client_id if asked.client is not None else None
         if "error" in body:

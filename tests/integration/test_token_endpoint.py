@@ -13,7 +13,9 @@ from joserfc.jwk import ECKey
 from starlette.applications import Starlette
 
 from app.domain.access import SCOPES_OF_ROLE, Role
+from app.domain.rates import Rate, RateKind
 from app.services.clients import ClientService
+from app.services.rates import Rates
 from app.transport.token_endpoint import token_routes
 from tests.factories.bad_tokens import moment
 from tests.factories.identity import (
@@ -32,7 +34,7 @@ from tests.factories.identity import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from joserfc.jwk import RSAKey
 
@@ -41,8 +43,8 @@ if TYPE_CHECKING:
 _HEADER: dict[str, object] = {"alg": "ES256", "kid": "ec", "typ": "JWT"}
 
 
-def _worker(clients: ClientService) -> httpx.AsyncClient:
-    routes = token_routes(ISSUER, signing_keys(), clients, token_seconds=300)
+def _worker(clients: ClientService, spend: Callable[[str, int], None] | None = None) -> httpx.AsyncClient:
+    routes = token_routes(ISSUER, signing_keys(), clients, token_seconds=300, spend=spend)
     transport = httpx.ASGITransport(app=Starlette(routes=list(routes)))
     return httpx.AsyncClient(transport=transport, base_url=ISSUER)
 
@@ -137,6 +139,18 @@ class TestTokenEndpoint:
                 *(each.post("/oauth/token", data=body) for each in [http, other] * 10)
             )
         assert sorted(answer.status_code for answer in answers) == [200] + [401] * 19
+
+    async def test_counts_a_replay_for_nobody(self, database: Database, client_id: str) -> None:
+        rates = Rates(database, {RateKind.TOKENS: Rate(0.001, 3)}, monotonic=lambda: 0.0)
+        caught = form(_assertion(client_id))
+        async with _worker(
+            ClientService(database), lambda one, amount: rates.spend(one, RateKind.TOKENS, amount)
+        ) as limited:
+            assert (await limited.post("/oauth/token", data=caught)).status_code == 200
+            replays = await asyncio.gather(*(limited.post("/oauth/token", data=caught) for _ in range(20)))
+            assert [answer.status_code for answer in replays] == [401] * 20
+            own = [await limited.post("/oauth/token", data=form(_assertion(client_id))) for _ in range(3)]
+        assert [answer.status_code for answer in own] == [200, 200, 429]
 
     async def test_does_not_use_up_the_jti_of_a_forged_assertion(
         self, http: httpx.AsyncClient, client_id: str
