@@ -75,6 +75,8 @@ def create_app(settings: Settings) -> HubApplication:
             app.state.end_streams = endpoint.connections.begin_to_close
             if settings.database_url is not None and not settings.clients_must_be_vetted:
                 log.warning("clients_unvetted")
+            if settings.measuring:
+                log.warning("measuring")
             log.info("hub_ready", address=settings.base_url)
             yield
             await endpoint.connections.close_all()

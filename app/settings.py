@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 _POSTGRESQL = ("postgresql://", "postgresql+asyncpg://", "postgres://")
+LONGEST_TOKEN_SECONDS = 900  # NL GOV OAuth profile 1.1: short-lived
 _BROADCAST = ("redis://", "rediss://", "memory://")
 
 
@@ -72,7 +73,14 @@ class Settings(BaseSettings):
         description="Whether their keys may be fetched from private addresses, and without TLS",
     )
     access_token_seconds: int = Field(
-        default=900, ge=10, le=3600, description="Life of an access token; above 900 for measurements only"
+        default=900,
+        ge=10,
+        le=3600,
+        description="Life of an access token; above 900 beside `KOPPELPUNT_MEASURING` only",
+    )
+    measuring: bool = Field(
+        default=False,
+        description="A hub for measurements: tokens may live for an hour; never in production",
     )
     introspection: bool = Field(default=False, description="Whether callers may introspect the schema")
     demo: bool = Field(
@@ -198,6 +206,21 @@ class Settings(BaseSettings):
         if self.ssl_ca_certs is not None and self.ssl_certfile is None:
             message = (
                 "KOPPELPUNT_SSL_CA_CERTS is for a hub that speaks TLS itself: set KOPPELPUNT_SSL_CERTFILE"
+            )
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _measures_nothing_in_production(self) -> Self:
+        if self.access_token_seconds > LONGEST_TOKEN_SECONDS and not self.measuring:
+            message = (
+                f"KOPPELPUNT_ACCESS_TOKEN_SECONDS: at most {LONGEST_TOKEN_SECONDS}, unless "
+                "KOPPELPUNT_MEASURING says that the hub is there to be measured"
+            )
+            raise ValueError(message)
+        if self.measuring and self.clients_must_be_vetted:
+            message = (
+                "KOPPELPUNT_MEASURING: not beside KOPPELPUNT_CLIENTS_MUST_BE_VETTED, which is for production"
             )
             raise ValueError(message)
         return self

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _STATUSES = ("OFFERED", "RECEIVED")
 # One client does here what a whole country does, and asks for no new token meanwhile.
 UNLIMITED = {
+    "KOPPELPUNT_MEASURING": "true",
     "KOPPELPUNT_ACCESS_TOKEN_SECONDS": "3600",
     "KOPPELPUNT_FEED_DAYS": "3650",
     "KOPPELPUNT_MAX_CONNECTIONS_PER_CLIENT": "20000",

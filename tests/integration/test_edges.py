@@ -9,7 +9,8 @@ import psutil
 import pytest
 
 from app.cli.serving import server_options
-from app.settings import Settings, SettingsError, load_settings
+from app.settings import LONGEST_TOKEN_SECONDS, Settings, SettingsError, load_settings
+from app.transport.authentication import LONGEST_LIFE
 from tests.factories.certificates import authority
 from tests.factories.served_hub import ServedHub, served
 
@@ -96,7 +97,9 @@ class TestSettingsOfTls:
             ({"ssl_ca_certs": "x.pem"}, "speaks TLS itself"),
             ({"proxy_addresses": "10.0.0.5/8"}, "KOPPELPUNT_PROXY_ADDRESSES"),
             ({"proxy_addresses": "proxy.example"}, "KOPPELPUNT_PROXY_ADDRESSES"),
-            ({"access_token_seconds": "3601"}, "KOPPELPUNT_ACCESS_TOKEN_SECONDS"),
+            ({"access_token_seconds": "901"}, "KOPPELPUNT_ACCESS_TOKEN_SECONDS"),
+            ({"access_token_seconds": "3601", "measuring": "true"}, "KOPPELPUNT_ACCESS_TOKEN_SECONDS"),
+            ({"measuring": "true", "clients_must_be_vetted": "true"}, "KOPPELPUNT_MEASURING"),
             ({"penetration_test_days": "0"}, "KOPPELPUNT_PENETRATION_TEST_DAYS"),
         ],
     )
@@ -104,3 +107,7 @@ class TestSettingsOfTls:
         with pytest.raises(SettingsError, match=words) as refused:
             load_settings(**given)
         assert len(str(refused.value).splitlines()) == 1
+
+    def test_let_tokens_live_longer_only_to_be_measured(self) -> None:
+        assert load_settings().access_token_seconds == LONGEST_TOKEN_SECONDS == LONGEST_LIFE
+        assert load_settings(access_token_seconds="3600", measuring="true").access_token_seconds == 3600
