@@ -59,6 +59,11 @@ SENDERS = Gauge(
 DELIVERY_FINDINGS = Gauge(
     "koppelpunt_delivery_findings", "Findings on deliveries that stand, by kind", ["finding"]
 )
+RUNS_OUT = Gauge(
+    "koppelpunt_runs_out_seconds",
+    "Time until the first of these is no longer good, below 0 when it is not; +Inf when there is none",
+    ["what"],
+)
 WEBHOOK_ATTEMPTS = Counter(
     "koppelpunt_webhook_attempts_total", "Notifications sent to webhooks, by what became of them", ["outcome"]
 )

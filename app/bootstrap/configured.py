@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from broadcaster import Broadcast
+from cryptography.x509 import load_pem_x509_certificates
 
 from app.domain.errors import BadUserInputError
 from app.domain.rates import Rate, RateKind
@@ -105,6 +106,18 @@ def issuer_keys(settings: Settings) -> list[IssuerKeys]:
 def vetting_rule(settings: Settings) -> VettingRule:
     """Return what this hub demands of its clients."""
     return VettingRule(settings.clients_must_be_vetted, settings.penetration_test_days)
+
+
+def hub_certificate_ends(settings: Settings) -> datetime | None:
+    """Return when the certificate runs out that the hub speaks TLS with; None where a proxy does."""
+    if settings.ssl_certfile is None:
+        return None
+    try:
+        own, *_ = load_pem_x509_certificates(settings.ssl_certfile.read_bytes())
+    except (OSError, ValueError) as error:
+        message = "KOPPELPUNT_SSL_CERTFILE: the file cannot be used"
+        raise SettingsError(message) from error
+    return own.not_valid_after_utc
 
 
 def rates_of(settings: Settings) -> dict[RateKind, Rate]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 from app.bootstrap.configured import (
     broadcast_of,
     clock,
+    hub_certificate_ends,
     load_keys,
     rates_of,
     record_export_jobs,
@@ -107,10 +108,11 @@ class Hub:
             reader = FeedReader(database, clock, vavo=vavo)
             tail = Tail(database, doorbell, clock, vavo=vavo)
             clients = ClientService(database)
+            vetting = VettingService(database, vetting_rule(settings))
             statistics = StatisticsService(database, clock, threshold=settings.statistics_threshold)
             catalogue = CatalogueService(database)
             deliveries_of_senders = DeliveryService(database, clock)
-            oversight = OversightService(database, clock)
+            oversight = OversightService(database, clock, vetting.rule, hub_certificate_ends(settings))
             quotas = Quotas(settings.follows_per_day, settings.failed_numbers_per_hour)
             following = FollowingService(database, keys, clock, vavo=vavo, quotas=quotas)
             rates = Rates(database, rates_of(settings))
@@ -145,7 +147,7 @@ class Hub:
                     database, keys, clock, lambda: doorbell.ring(Bell.EVENTS), quotas=quotas
                 ),
                 subscription=RecordedSubscription(reader, tail, deliveries),
-                vetting=VettingService(database, vetting_rule(settings)),
+                vetting=vetting,
                 webhooks=WebhookService(database, sender, secrets, clock),
             )
             expiry = FeedExpiry(database, clock, feed_days=settings.feed_days)
@@ -158,6 +160,7 @@ class Hub:
                     Job("deliveries", timedelta(minutes=15), deliveries_of_senders.refresh),
                     Job("feed-expiry", _NOW_AND_THEN, expiry.expire),
                     Job("retention", _FOUR_TIMES_A_DAY, retention.sweep),
+                    Job("running-out", timedelta(days=1), vetting.warn),
                     *record_export_jobs(settings, database, chain, stack),
                 ),
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -123,6 +123,11 @@ def is_programme_year(year: int) -> bool:
 def today(now: datetime) -> date:
     """Return the date in the Netherlands."""
     return now.astimezone(AMSTERDAM).date()
+
+
+def midnight(day: date) -> datetime:
+    """Return the moment at which a day begins in the Netherlands."""
+    return datetime.combine(day, time(), AMSTERDAM)
 
 
 def school_year_of(day: date) -> int:

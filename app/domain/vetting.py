@@ -10,7 +10,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from app.domain.codes import today
+from app.domain.codes import midnight, today
 from app.domain.errors import UnauthenticatedError
 
 if TYPE_CHECKING:
@@ -26,6 +26,17 @@ class Lack(StrEnum):
     NO_SECOND_FACTOR = "no statement about its users' second factor is on record"
     NO_PENETRATION_TEST = "no penetration test is on record"
     PENETRATION_TEST_TOO_OLD = "its last penetration test is too old"
+
+
+class RunningOut(StrEnum):
+    """What ends by itself, and has to be renewed before."""
+
+    CERTIFICATE = "certificate"  # the last one of a client
+    PENETRATION_TEST = "penetration_test"  # of a client
+    HUB_CERTIFICATE = "hub_certificate"  # where the hub speaks TLS itself
+
+
+NOTICE = timedelta(days=28)  # so long before, the operator hears of a client
 
 
 class NotAdmittedError(UnauthenticatedError):
@@ -94,6 +105,19 @@ class VettingRule:
         """Return the last day (Europe/Amsterdam) on which the penetration test is good; None without one."""
         tested_on = vetting.penetration_tested_on
         return None if tested_on is None else tested_on + timedelta(days=self.penetration_test_days)
+
+    def ends(self, vetting: Vetting) -> dict[RunningOut, datetime]:
+        """Return the moment from which on each thing that is on record is no longer good."""
+        found = {}
+        if vetting.certificates:
+            found[RunningOut.CERTIFICATE] = max(one.expires_at for one in vetting.certificates)
+        if vetting.penetration_tested_on is not None:
+            found[RunningOut.PENETRATION_TEST] = self.penetration_test_ends(vetting.penetration_tested_on)
+        return found
+
+    def penetration_test_ends(self, tested_on: date) -> datetime:
+        """Return the midnight (Europe/Amsterdam) after which a test of that day is too old."""
+        return midnight(tested_on + timedelta(days=self.penetration_test_days + 1))
 
     def fit_until(self, vetting: Vetting) -> date | None:
         """Return the last day on which nothing has run out yet; None if something was never recorded.

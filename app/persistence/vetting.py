@@ -42,6 +42,13 @@ from client c join organisation o on o.id = c.organisation_id
 where ($1::timestamptz is null or (c.created_at, c.client_id) > ($1, $2))
 order by c.created_at, c.client_id limit $3
 """
+# Of each client the certificate that ends last, and of these the first; and the oldest penetration test.
+_FIRST_TO_END = """
+select (select min(last) from (select max(v.expires_at) as last from client c
+                               join client_certificate v on v.client_id = c.client_id
+                               where c.revoked_at is null group by c.client_id) ends) as certificate,
+       (select min(penetration_tested_on) from client where revoked_at is null) as tested_on
+"""
 
 
 def vetting_in(row: asyncpg.Record) -> Vetting:
@@ -88,6 +95,11 @@ class VettingBook:
     async def record_penetration_test(self, client_id: str, on: date) -> bool:
         """Put the day of the last penetration test on record; return False if there is no such client."""
         return bool(await self._connection.fetchval(_PENETRATION_TEST, client_id, on))
+
+    async def first_to_end(self) -> tuple[datetime | None, date | None]:
+        """Return when the first active client is left without a certificate, and the oldest test of one."""
+        row = await self._connection.fetchrow(_FIRST_TO_END)
+        return (None, None) if row is None else (row["certificate"], row["tested_on"])
 
     async def page(self, after: tuple[datetime, str] | None, size: int) -> list[ClientOverview]:
         """Return up to `size` clients after the moment and the id of one, the oldest first; without BRINs."""

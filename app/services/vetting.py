@@ -9,9 +9,11 @@ from app.domain.access import Principal, Scope, require
 from app.domain.codes import today
 from app.domain.errors import BadUserInputError, LimitExceededError, NotFoundError
 from app.domain.record import OPERATOR, SecurityEvent, SecurityRecord
+from app.domain.vetting import NOTICE
 from app.persistence.unit_of_work import UnitOfWork, reading, unit_of_work
 from app.services.client_certificates import checked_certificate
 from app.services.clients import ClientNotFoundError
+from app.telemetry import log
 
 if TYPE_CHECKING:
     from datetime import date
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from app.persistence.database import Database
 
 _MOST_CERTIFICATES = 10
+_PAGE = 200
 
 
 class VettingService:
@@ -91,6 +94,29 @@ class VettingService:
         require(principal, Scope.HUB_OPERATE)
         async with reading(self._database) as unit:
             return await unit.vetting.page(after, size)
+
+    async def warn(self) -> int:
+        """Log which active clients are soon, or already, without something; return how many lines."""
+        now, lines = datetime.now(UTC), 0
+        after: tuple[datetime, str] | None = None
+        while True:
+            async with reading(self._database) as unit:
+                page = await unit.vetting.page(after, _PAGE)
+            for client in page:
+                if client.revoked_at is not None:
+                    continue
+                for what, ends in self.rule.ends(client.vetting).items():
+                    if ends - now < NOTICE:
+                        log.warning(
+                            "client_runs_out",
+                            client_id=client.client_id,
+                            what=what.value,
+                            ends=ends.astimezone(UTC).isoformat(),
+                        )
+                        lines += 1
+            if len(page) < _PAGE:
+                return lines
+            after = (page[-1].created_at, page[-1].client_id)
 
 
 def _check_day(day: date | None) -> None:

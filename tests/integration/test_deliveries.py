@@ -23,6 +23,7 @@ from app.domain.codes import Status
 from app.domain.delivery import DeliveryFinding, SenderState
 from app.domain.errors import BadUserInputError, ForbiddenError
 from app.domain.personal_number import PersonalNumber
+from app.domain.vetting import VettingRule
 from app.services.deliveries import DeliveryService
 from app.services.oversight import OversightService
 from app.services.status_messages import StatusMessageService
@@ -101,7 +102,7 @@ class Chain:
         database = world.hub.database
         self.messages = StatusMessageService(database, keys, self.clock, lambda: None)
         self.deliveries = DeliveryService(database, self.clock)
-        self.oversight = OversightService(database, self.clock)
+        self.oversight = OversightService(database, self.clock, VettingRule())
 
     async def furnish(self) -> None:
         institutions = [Institution(brin, brin) for brin in (*BRINS, UNHEARD)]

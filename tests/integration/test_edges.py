@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from cryptography import x509
 
+from app.bootstrap.configured import hub_certificate_ends
 from app.cli.serving import server_options
 from app.settings import LONGEST_TOKEN_SECONDS, Settings, SettingsError, load_settings
 from app.transport.authentication import LONGEST_LIFE
@@ -88,6 +90,16 @@ class TestSettingsOfTls:
 
     def test_make_the_address_one_of_tls(self, tmp_path: Path) -> None:
         assert self.settings(tmp_path).base_url == "https://127.0.0.1:8000"
+
+    def test_tell_when_the_certificate_runs_out(self, tmp_path: Path) -> None:
+        settings = self.settings(tmp_path)
+        assert settings.ssl_certfile is not None
+        own = x509.load_pem_x509_certificate(settings.ssl_certfile.read_bytes())
+        assert hub_certificate_ends(settings) == own.not_valid_after_utc
+        assert hub_certificate_ends(load_settings()) is None
+        settings.ssl_certfile.write_bytes(b"no certificate")
+        with pytest.raises(SettingsError, match="KOPPELPUNT_SSL_CERTFILE"):
+            hub_certificate_ends(settings)
 
     @pytest.mark.parametrize(
         ("given", "words"),

@@ -9,11 +9,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.domain.access import Role
+from app.domain.codes import today
 from app.domain.errors import ForbiddenError, UnavailableError
+from app.domain.vetting import RunningOut, VettingRule
 from app.services import oversight
 from app.services.oversight import OversightService
-from app.telemetry import OLDEST_PENDING, OLDEST_UNACKNOWLEDGED, RECEIVERS_BEHIND
+from app.telemetry import OLDEST_PENDING, OLDEST_UNACKNOWLEDGED, RECEIVERS_BEHIND, RUNS_OUT
 from graphql_schema.schema import schema
+from tests.factories.certificates import authority
 from tests.factories.world import a_message, a_personal_number
 
 RECEIVERS = """query ($first: Int! = 50, $after: String) { receivers(first: $first, after: $after) {
@@ -127,10 +130,36 @@ class TestGauges:
         await world.furnish()
         await world.report(a_message())
         later = datetime.now(UTC) + timedelta(minutes=5)
-        await OversightService(world.hub.database, lambda: later).observe()
+        await OversightService(world.hub.database, lambda: later, VettingRule()).observe()
         assert 299 < OLDEST_PENDING._value.get() < 310
         assert OLDEST_UNACKNOWLEDGED._value.get() == 0
         assert RECEIVERS_BEHIND._value.get() == 0
+
+    async def test_say_what_runs_out_first_of_those_that_count(self, world):
+        vetting, oin = world.services.vetting, world.os.oin
+        now = datetime.now(UTC)
+        service = OversightService(
+            world.hub.database, lambda: now, VettingRule(penetration_test_days=10), now + timedelta(days=3)
+        )
+
+        async def left() -> dict[str, float]:
+            await service.observe()
+            return {what: RUNS_OUT.labels(what)._value.get() / 86_400 for what in RunningOut}
+
+        assert await left() == {"certificate": math.inf, "penetration_test": math.inf, "hub_certificate": 3}
+        for days in (5, 20):  # the longer one counts
+            await vetting.add_certificate(
+                world.os.client_id, authority().client(oin, life=timedelta(days=days)).pem
+            )
+        await vetting.add_certificate(
+            world.other_os.client_id, authority().client(world.other_os.oin, life=timedelta(days=2)).pem
+        )
+        await vetting.record_penetration_test(world.os.client_id, today(now) - timedelta(days=12))
+        found = await left()
+        assert 1.9 < found["certificate"] <= 2
+        assert -2 <= found["penetration_test"] < -1, "the days after the last good one"
+        await world.services.clients.revoke_client(world.other_os.client_id)
+        assert 19.9 < (await left())["certificate"] <= 20
 
     async def test_are_renewed_without_being_asked(self, world, monkeypatch):
         monkeypatch.setattr(oversight, "_EVERY_SECONDS", 0.01)
@@ -144,7 +173,7 @@ class TestGauges:
         task.cancel()
 
     async def test_say_nothing_while_the_database_does_not_answer(self, world, monkeypatch):
-        service = OversightService(world.hub.database, lambda: datetime.now(UTC))
+        service = OversightService(world.hub.database, lambda: datetime.now(UTC), VettingRule())
 
         async def fail():
             failed.set()
@@ -157,7 +186,12 @@ class TestGauges:
         await asyncio.sleep(0)
         assert all(
             math.isnan(gauge._value.get())
-            for gauge in (OLDEST_PENDING, OLDEST_UNACKNOWLEDGED, RECEIVERS_BEHIND)
+            for gauge in (
+                OLDEST_PENDING,
+                OLDEST_UNACKNOWLEDGED,
+                RECEIVERS_BEHIND,
+                *(RUNS_OUT.labels(what) for what in RunningOut),
+            )
         )
         task.cancel()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from starlette.applications import Starlette
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from app.cli import cli
@@ -148,6 +149,40 @@ class TestDays:
             with pytest.raises(ClientNotFoundError):
                 await work("hub-nobody", _TODAY)
         assert await recorded(database) == []
+
+
+class TestWarnings:
+    async def test_name_the_client_while_there_is_time_and_as_long_as_it_counts(
+        self, vetting: VettingService, client_id: str, database: Database
+    ) -> None:
+        first = authority().client(OIN, life=timedelta(days=27))
+        await vetting.add_certificate(client_id, first.pem)
+        await vetting.record_penetration_test(client_id, _TODAY - timedelta(days=101))
+        with capture_logs() as logged:
+            assert await vetting.warn() == 2
+        assert {(one["event"], one["client_id"], one["what"]) for one in logged} == {
+            ("client_runs_out", client_id, "certificate"),
+            ("client_runs_out", client_id, "penetration_test"),
+        }
+        assert logged[0]["ends"] == first.certificate.not_valid_after_utc.isoformat()
+        await vetting.add_certificate(client_id, authority().client(OIN, life=timedelta(days=29)).pem)
+        await vetting.record_penetration_test(client_id, _TODAY)
+        assert await vetting.warn() == 0
+        await vetting.record_penetration_test(client_id, _TODAY - timedelta(days=100))
+        assert await vetting.warn() == 1
+        await ClientService(database).revoke_client(client_id)
+        assert await vetting.warn() == 0
+
+    async def test_leave_nobody_out_where_there_are_many(
+        self, vetting: VettingService, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("app.services.vetting._PAGE", 2)
+        for number in range(4):
+            added = await ClientService(database).add_client(
+                name=f"V{number}", role=Role.OS, oin=OIN, jwks=jwks(ec_key())
+            )
+            await vetting.record_penetration_test(added, _TODAY - timedelta(days=200))
+        assert await vetting.warn() == 4
 
 
 class TestAdmission:

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from app.domain.vetting import ClientCertificate, Lack, NotAdmittedError, Vetting, VettingRule
+from app.domain.vetting import ClientCertificate, Lack, NotAdmittedError, RunningOut, Vetting, VettingRule
 
 _NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 _RULE = VettingRule(demanded=True, penetration_test_days=365)
@@ -77,3 +77,20 @@ class TestVetting:
     def test_takes_no_certificate_that_it_does_not_have(self) -> None:
         assert Vetting().takes(None, _NOW)
         assert not Vetting().takes(b"a" * 32, _NOW)
+
+
+class TestEnds:
+    def test_tells_the_moment_from_which_each_is_no_longer_good(self) -> None:
+        vetting = vetted(certificate(1), certificate(3, b"b"), tested_on=date(2025, 11, 25))
+        ends = _RULE.ends(vetting)
+        assert ends == {
+            RunningOut.CERTIFICATE: _NOW + timedelta(days=3),
+            RunningOut.PENETRATION_TEST: datetime(2026, 11, 25, 23, tzinfo=UTC),
+        }
+        for what, lack in (
+            (RunningOut.CERTIFICATE, Lack.CERTIFICATE_EXPIRED),
+            (RunningOut.PENETRATION_TEST, Lack.PENETRATION_TEST_TOO_OLD),
+        ):
+            assert lack not in _RULE.lacks(vetting, ends[what] - timedelta(microseconds=1))
+            assert lack in _RULE.lacks(vetting, ends[what])
+        assert _RULE.ends(Vetting()) == {}
