@@ -32,6 +32,7 @@ from app.feed.reader import FeedReader
 from app.feed.tail import Tail
 from app.feed.webhook_delivery import Sender, WebhookDelivery
 from app.feed.webhook_secrets import WebhookSecrets
+from app.services.annual_overview import AnnualOverviewService
 from app.services.bundle import Services
 from app.services.catalogue import CatalogueService
 from app.services.clients import ClientService
@@ -110,6 +111,7 @@ class Hub:
             clients = ClientService(database)
             vetting = VettingService(database, vetting_rule(settings))
             statistics = StatisticsService(database, clock, threshold=settings.statistics_threshold)
+            overviews = AnnualOverviewService(database, clock, threshold=settings.statistics_threshold)
             catalogue = CatalogueService(database)
             deliveries_of_senders = DeliveryService(database, clock)
             oversight = OversightService(database, clock, vetting.rule, hub_certificate_ends(settings))
@@ -129,6 +131,7 @@ class Hub:
                 ledger=removal_ledger(settings),
             )
             services = Services(
+                annual_overview=overviews,
                 catalogue=catalogue,
                 clients=clients,
                 deliveries=deliveries_of_senders,

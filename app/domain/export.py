@@ -69,7 +69,7 @@ def lines_of(
     programme_of: Callable[[str], Programme],
 ) -> Iterator[tuple[str, ...]]:
     """Yield a line for each registration of a student, or one without; on a day those that stood then."""
-    head = (guarded(student.reference), _moment(student.followed_since), student.until.isoformat())
+    head = (guarded(student.reference), moment(student.followed_since), student.until.isoformat())
     standing = (
         [(one, one.status, one.status_since, one.status_source) for one in student.registrations]
         if student.standing is None
@@ -98,8 +98,9 @@ def _cells(registration: Registration, institution: Institution, programme: Prog
 
 
 def _status(status: Status, since: datetime, source: StatusSource) -> tuple[str, ...]:
-    return status.value, OLDER_CODES[status], _moment(since), source.value
+    return status.value, OLDER_CODES[status], moment(since), source.value
 
 
-def _moment(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="seconds").removesuffix("+00:00") + "Z"
+def moment(at: datetime) -> str:
+    """Return a moment as it stands in a cell: RFC 3339, UTC, whole seconds."""
+    return at.astimezone(UTC).isoformat(timespec="seconds").removesuffix("+00:00") + "Z"

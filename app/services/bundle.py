@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from app.feed.reader import FeedReader
     from app.feed.subscription import FeedSubscription
+    from app.services.annual_overview import AnnualOverviewService
     from app.services.catalogue import CatalogueService
     from app.services.clients import ClientService
     from app.services.deliveries import DeliveryService
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 class Services:
     """Every use case."""
 
+    annual_overview: AnnualOverviewService
     catalogue: CatalogueService
     clients: ClientService
     deliveries: DeliveryService

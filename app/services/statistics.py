@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from app.domain import codes
 from app.domain.access import Principal, require_coverage_of, require_statistics_of, sees_others_statistics
+from app.domain.annual_overview import to_keep, year_to_keep
 from app.domain.disclosure.patterns import TOTAL
 from app.domain.disclosure.publishing import TableName, publish
 from app.domain.errors import BadUserInputError
@@ -66,8 +67,10 @@ class StatisticsService:
         for school_year in await figures.years(made):
             before = await figures.before(latest[0] if latest else made, school_year)
             year = await figures.year(made, school_year)
-            tables = publish(year, before, now, self._threshold, by_rule, silent)
+            tables = list(publish(year, before, now, self._threshold, by_rule, silent))
             await figures.publish(made, school_year, tables)
+            if school_year == year_to_keep(codes.today(now)):
+                await figures.overviews.keep(school_year, to_keep(tables))
         await figures.prune(made, now - _KEPT)
         return now
 

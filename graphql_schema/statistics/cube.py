@@ -7,83 +7,24 @@ from typing import TYPE_CHECKING, Self
 
 import strawberry
 
-from app.domain.codes import LearningPath, Status, StatusSource
-from app.domain.cube import UNKNOWN_REGION
 from app.domain.disclosure.publishing import TableName
-from graphql_schema.registrations.types import Institution, Programme
-from graphql_schema.scalars import Brin, ProgrammeCode
+from graphql_schema.registrations.types import Institution
+from graphql_schema.statistics.rows import (
+    RegistrationsAtInstitution,
+    RegistrationsInStatus,
+    RegistrationsInTotal,
+    RegistrationsInWeek,
+    RegistrationsOfLearningPath,
+    RegistrationsOfProgramme,
+    RegistrationsOfProgrammeYear,
+    RegistrationsOfRegion,
+    institution_of,
+)
 from graphql_schema.statistics.types import DisclosedCount
 
 if TYPE_CHECKING:
     from app.domain import statistics as domain
     from app.services.catalogue import CatalogueService
-
-
-@strawberry.interface(description="Registrations made in a school year, annulled ones left out.")
-class CountedRegistrations:
-    """The figures of a row."""
-
-    registrations: DisclosedCount
-    live: DisclosedCount = strawberry.field(description="RECEIVED, OFFERED or ENROLLED.")
-
-
-@strawberry.type
-class RegistrationsInTotal(CountedRegistrations):
-    """All of them."""
-
-
-@strawberry.type
-class RegistrationsOfProgramme(CountedRegistrations):
-    """Those for one programme."""
-
-    programme: Programme
-
-
-@strawberry.type
-class RegistrationsOfLearningPath(CountedRegistrations):
-    """Those for one learning path."""
-
-    learning_path: LearningPath
-
-
-@strawberry.type
-class RegistrationsOfProgrammeYear(CountedRegistrations):
-    """Those for one year of a programme."""
-
-    programme_year: int
-
-
-@strawberry.type
-class RegistrationsOfRegion(CountedRegistrations):
-    """Those from one region."""
-
-    region: str | None = strawberry.field(
-        description="RMC region of the leaving school, else of the institution; null where neither is known."
-    )
-
-
-@strawberry.type
-class RegistrationsAtInstitution(CountedRegistrations):
-    """Those at one institution."""
-
-    institution: Institution
-
-
-@strawberry.type
-class RegistrationsInWeek:
-    """Those that the hub first heard of in one week."""
-
-    week: str = strawberry.field(description="ISO week in Europe/Amsterdam: `2026-W14`.")
-    registrations: DisclosedCount
-
-
-@strawberry.type
-class RegistrationsInStatus:
-    """Those with one status from one source."""
-
-    status: Status
-    source: StatusSource = strawberry.field(description="Where the present status came from.")
-    registrations: DisclosedCount
 
 
 @strawberry.type(
@@ -108,45 +49,29 @@ class RegistrationStatistics:
     @classmethod
     def from_domain(cls, found: domain.RegistrationStatistics, catalogue: CatalogueService) -> Self:
         """Translate."""
-        rows = {name: [_Row(row) for row in found.tables.get(name, ())] for name in TableName}
+        rows = found.tables
         return cls(
             as_of=found.as_of,
-            institution=None if found.brin is None else _institution(found.brin, catalogue),
+            institution=None if found.brin is None else institution_of(found.brin, catalogue),
             school_year=found.school_year,
-            total=RegistrationsInTotal(**_Row(found.total).both()),
+            total=RegistrationsInTotal.from_domain(found.total),
             by_programme=[
-                RegistrationsOfProgramme(programme=_programme(row.category, catalogue), **row.both())
-                for row in rows[TableName.PROGRAMME]
+                RegistrationsOfProgramme.from_domain(row, catalogue)
+                for row in rows.get(TableName.PROGRAMME, ())
             ],
             by_learning_path=[
-                RegistrationsOfLearningPath(learning_path=LearningPath(row.category), **row.both())
-                for row in rows[TableName.LEARNING_PATH]
+                RegistrationsOfLearningPath.from_domain(row) for row in rows.get(TableName.LEARNING_PATH, ())
             ],
             by_programme_year=[
-                RegistrationsOfProgrammeYear(programme_year=int(row.category), **row.both())
-                for row in rows[TableName.PROGRAMME_YEAR]
+                RegistrationsOfProgrammeYear.from_domain(row)
+                for row in rows.get(TableName.PROGRAMME_YEAR, ())
             ],
-            by_week=[
-                RegistrationsInWeek(week=row.category, registrations=row.registrations)
-                for row in rows[TableName.WEEK]
-            ],
-            by_status=[
-                RegistrationsInStatus(
-                    source=StatusSource(row.category.split()[0]),
-                    status=Status(row.category.split()[1]),
-                    registrations=row.registrations,
-                )
-                for row in rows[TableName.STATUS]
-            ],
-            by_region=[
-                RegistrationsOfRegion(
-                    region=None if row.category == UNKNOWN_REGION else row.category, **row.both()
-                )
-                for row in rows[TableName.REGION]
-            ],
+            by_week=[RegistrationsInWeek.from_domain(row) for row in rows.get(TableName.WEEK, ())],
+            by_status=[RegistrationsInStatus.from_domain(row) for row in rows.get(TableName.STATUS, ())],
+            by_region=[RegistrationsOfRegion.from_domain(row) for row in rows.get(TableName.REGION, ())],
             by_institution=[
-                RegistrationsAtInstitution(institution=_institution(row.category, catalogue), **row.both())
-                for row in rows[TableName.INSTITUTION]
+                RegistrationsAtInstitution.from_domain(row, catalogue)
+                for row in rows.get(TableName.INSTITUTION, ())
             ],
         )
 
@@ -179,28 +104,5 @@ class Coverage:
             school_year=found.school_year,
             followed=DisclosedCount.from_domain(found.followed),
             not_followed=DisclosedCount.from_domain(found.not_followed),
-            silent_institutions=[_institution(brin, catalogue) for brin in found.silent],
+            silent_institutions=[institution_of(brin, catalogue) for brin in found.silent],
         )
-
-
-class _Row:
-    """A row with its figures translated."""
-
-    def __init__(self, row: domain.Row) -> None:
-        self.category = row.category
-        self.registrations = DisclosedCount.from_domain(row.registrations)
-        self._live = row.live
-
-    def both(self) -> dict[str, DisclosedCount]:
-        live = self.registrations if self._live is None else DisclosedCount.from_domain(self._live)
-        return {"registrations": self.registrations, "live": live}
-
-
-def _institution(brin: str, catalogue: CatalogueService) -> Institution:
-    found = catalogue.institution(brin)
-    return Institution(brin=Brin(found.brin), name=found.name)
-
-
-def _programme(code: str, catalogue: CatalogueService) -> Programme:
-    found = catalogue.programme(code)
-    return Programme(code=ProgrammeCode(found.code), name=found.name, level=found.level)

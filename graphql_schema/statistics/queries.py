@@ -8,6 +8,7 @@ from app.domain.access import Scope
 from graphql_schema.context import Info
 from graphql_schema.permissions import needs
 from graphql_schema.scalars import Brin
+from graphql_schema.statistics.annual import AnnualOverview
 from graphql_schema.statistics.cube import Coverage, RegistrationStatistics
 from graphql_schema.statistics.types import MultipleRegistrationStatistics
 
@@ -54,3 +55,13 @@ class StatisticsQueries:
         context = info.context
         found = await context.services.statistics.coverage(context.principal, region, school_year)
         return None if found is None else Coverage.from_domain(found, context.services.catalogue)
+
+    @strawberry.field(
+        metadata=needs(Scope.STATISTICS_READ),
+        description="The country on 1 October of a school year. `NOT_FOUND` where none was kept.",
+    )
+    async def annual_overview(self, info: Info, school_year: int) -> AnnualOverview | None:
+        """Return the overview of a school year."""
+        context = info.context
+        found = await context.services.annual_overview.overview(context.principal, school_year)
+        return AnnualOverview.from_domain(found, context.services.catalogue)

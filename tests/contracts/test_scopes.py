@@ -72,6 +72,9 @@ BOUNDED_BY_NATURE = {
     "RegistrationStatistics.byStatus": "two closed lists",
     "RegistrationStatistics.byRegion": "the regions of the country",
     "RegistrationStatistics.byInstitution": "the institutions of the country",
+    "AnnualOverview.byInstitution": "the institutions of the country",
+    "AnnualOverview.byProgramme": "the programmes of the catalogue",
+    "AnnualOverview.byRegion": "the regions of the country",
     "Coverage.silentInstitutions": "the institutions of a region",
     "Viewer.scopes": "a closed list",
     "VettedClient.lacks": "a closed list",
@@ -140,6 +143,7 @@ CALLS: dict[str, tuple[dict[str, tuple[str, object]], str]] = {
     "Query.deliveryState": ({}, "{ pendingEvents }"),
     "Query.multipleRegistrationStatistics": ({"schoolYear": ("Int!", 2026)}, "{ asOf }"),
     "Query.registrationStatistics": ({"schoolYear": ("Int!", 2026)}, "{ asOf }"),
+    "Query.annualOverview": ({"schoolYear": ("Int!", 2020)}, "{ asOf }"),
     "Query.coverage": ({"region": ("String!", "12"), "schoolYear": ("Int!", 2026)}, "{ asOf }"),
     "Mutation.reportStatuses": (
         {"input": ("ReportStatusesInput!", {"messages": [a_message()]})},
@@ -179,6 +183,7 @@ CALLS: dict[str, tuple[dict[str, tuple[str, object]], str]] = {
 }
 # What the use case itself says of a call that the caller may make.
 ANSWERS = {
+    "Query.annualOverview": "NOT_FOUND",
     "Mutation.registerWebhook": "BAD_USER_INPUT",
     "Mutation.resetWebhook": "NOT_FOUND",
     "Subscription.statusChanged": "CURSOR_AHEAD",

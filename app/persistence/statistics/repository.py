@@ -8,6 +8,7 @@ from app.domain.cube import Cell, Dimension
 from app.domain.disclosure.publishing import Before, Published, TableName
 from app.domain.disclosure.year import YearOfCells
 from app.persistence.statistics import carried, snapshots
+from app.persistence.statistics.annual_overviews import AnnualOverviews
 from app.persistence.statistics.encoding import decoded, encoded
 
 if TYPE_CHECKING:
@@ -25,6 +26,11 @@ class Statistics:
 
     def __init__(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
         self._connection = connection
+
+    @property
+    def overviews(self) -> AnnualOverviews:
+        """What is kept of 1 October."""
+        return AnnualOverviews(self._connection)
 
     async def carry(self, student_ids: Collection[int]) -> None:
         """Keep these students in every later snapshot, though their rows go.

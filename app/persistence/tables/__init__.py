@@ -29,6 +29,7 @@ from app.persistence.tables.registration import (
     StudentRow,
 )
 from app.persistence.tables.statistics import (
+    AnnualOverviewTableRow,
     StatisticsCarriedCellRow,
     StatisticsCarriedStratumRow,
     StatisticsCellRow,
@@ -40,6 +41,7 @@ from app.persistence.tables.trusted_document import TrustedDocumentRow
 from app.persistence.tables.webhook import WebhookRow
 
 __all__ = [
+    "AnnualOverviewTableRow",
     "ClientAssertionRow",
     "ClientCertificateRow",
     "ClientRow",

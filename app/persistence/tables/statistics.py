@@ -71,6 +71,19 @@ class StatisticsTableRow(SQLModel, table=True):
     content: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
 
 
+class AnnualOverviewTableRow(SQLModel, table=True):
+    """A table of the country as it was shown on 1 October, or first after; written once, kept for good."""
+
+    __tablename__ = "annual_overview_table"
+
+    school_year: int = Field(
+        primary_key=True, sa_type=SmallInteger, sa_column_kwargs={"autoincrement": False}
+    )
+    name: TableName = Field(sa_column=columns.choice(TableName, primary=True))
+    as_of: datetime = Field(sa_column=columns.moment())
+    content: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+
+
 class StatisticsCarriedCellRow(Measures, table=True):
     """What removed students have left in a cell. Region and coverage keep the institution in their key."""
 
