@@ -137,7 +137,7 @@ class Hub:
                 deliveries=deliveries_of_senders,
                 documents=TrustedDocumentService(database),
                 feed=RecordedFeedReader(database, clock, vavo=vavo),
-                exports=ExportService(database, following, catalogue, clock),
+                exports=ExportService(database, following, overviews, catalogue, clock),
                 following=following,
                 foreign_subjects=ForeignSubjectService(database),
                 message_log=MessageLogService(database),

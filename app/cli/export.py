@@ -13,12 +13,23 @@ from app.cli.running import fail, run
 from app.domain.export import ExportFormat
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import httpx
 
 export = typer.Typer(no_args_is_help=True, help="Lists and figures as files.")
 
-_MUTATION = """mutation Export($input: ExportFollowedStudentsInput!) {
-  exportFollowedStudents(input: $input) { path } }"""
+_FOLLOWED_STUDENTS = """mutation Export($input: ExportFollowedStudentsInput!) {
+  offered: exportFollowedStudents(input: $input) { path } }"""
+_ANNUAL_OVERVIEW = """mutation Export($input: ExportAnnualOverviewInput!) {
+  offered: exportAnnualOverview(input: $input) { path } }"""
+
+_File = Annotated[Path, typer.Argument(dir_okay=False, help="Where to; .csv or .xlsx tells the format.")]
+_Client = Annotated[str, typer.Option("--client", help="The id of your client.")]
+_Key = Annotated[
+    Path, typer.Option("--key", exists=True, dir_okay=False, readable=True, help="Its private key, a JWK.")
+]
+_Url = Annotated[str | None, typer.Option(help="Address of the hub; that of the settings unless told.")]
 
 
 @export.callback()
@@ -28,12 +39,9 @@ def _export() -> None:
 
 @export.command("followed-students")
 def export_followed_students(  # noqa: PLR0917 - options, by name
-    file: Annotated[Path, typer.Argument(dir_okay=False, help="Where to; .csv or .xlsx tells the format.")],
-    client: Annotated[str, typer.Option("--client", help="The id of your client.")],
-    key: Annotated[
-        Path,
-        typer.Option("--key", exists=True, dir_okay=False, readable=True, help="Its private key, a JWK."),
-    ],
+    file: _File,
+    client: _Client,
+    key: _Key,
     school_year: Annotated[int | None, typer.Option("--school-year", help="2026 is 2026/2027.")] = None,
     without_live_registration: Annotated[
         bool | None,
@@ -43,18 +51,12 @@ def export_followed_students(  # noqa: PLR0917 - options, by name
         datetime | None,
         typer.Option("--on", formats=["%Y-%m-%d"], help="By the statuses at the end of this day."),
     ] = None,
-    url: Annotated[
-        str | None, typer.Option(help="Address of the hub; that of the settings unless told.")
-    ] = None,
+    url: _Url = None,
 ) -> None:
     """Write the followed students of a transfer system to a file, a line for each registration.
 
     Example: koppelpunt export followed-students list.csv --client hub-… --key key.json --on 2026-10-01
     """
-    from app.settings import load_settings
-    from app.simulation.client import HubClient, HubError, http_client
-    from app.simulation.credentials import CredentialsError, credentials_of
-
     wanted = {
         "format": _format(file),
         "schoolYear": school_year,
@@ -62,11 +64,36 @@ def export_followed_students(  # noqa: PLR0917 - options, by name
         "on": None if on is None else on.date().isoformat(),
     }
 
+    _export_to(file, _FOLLOWED_STUDENTS, wanted, client, key, url)
+
+
+@export.command("annual-overview")
+def export_annual_overview(
+    file: _File,
+    client: _Client,
+    key: _Key,
+    school_year: Annotated[int, typer.Option("--school-year", help="2026 is 2026/2027.")],
+    url: _Url = None,
+) -> None:
+    """Write the country's figures of 1 October to a file, a line for each institution, programme and region.
+
+    Example: koppelpunt export annual-overview 2026.xlsx --client hub-… --key key.json --school-year 2026
+    """
+    wanted = {"format": _format(file), "schoolYear": school_year}
+    _export_to(file, _ANNUAL_OVERVIEW, wanted, client, key, url)
+
+
+def _export_to(
+    file: Path, mutation: str, wanted: Mapping[str, object], client: str, key: Path, url: str | None
+) -> None:
+    from app.settings import load_settings
+    from app.simulation.client import HubClient, HubError, http_client
+    from app.simulation.credentials import CredentialsError, credentials_of
+
     async def work() -> None:
         async with http_client(url or load_settings().base_url) as http:
             hub = HubClient(http, credentials_of(client, key))
-            answer = await hub.ask(_MUTATION, {"input": wanted})
-            offered = answer["exportFollowedStudents"]
+            offered = (await hub.ask(mutation, {"input": wanted}))["offered"]
             if not isinstance(offered, dict):
                 raise HubError("the hub offers no export")
             await _download(http, str(offered["path"]), await hub.token(), file)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+from app.domain.access import Scope
 from app.domain.codes import OLDER_CODES
 
 if TYPE_CHECKING:
@@ -54,8 +55,33 @@ class ExportFormat(StrEnum):
 class ExportRequest:
     """What is to be exported: the caller's followed students that fit."""
 
+    scope: ClassVar[Scope] = Scope.STUDENTS_FOLLOW
+
     wanted: FollowedFilter
     format: ExportFormat
+
+    @property
+    def file_name(self) -> str:
+        """How the file is called."""
+        return f"followed-students.{self.format.lower()}"
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewRequest:
+    """What is to be exported: the annual overview of a school year."""
+
+    scope: ClassVar[Scope] = Scope.STATISTICS_READ
+
+    school_year: int
+    format: ExportFormat
+
+    @property
+    def file_name(self) -> str:
+        """How the file is called."""
+        return f"annual-overview-{self.school_year}.{self.format.lower()}"
+
+
+AnyExport = ExportRequest | OverviewRequest
 
 
 def guarded(text: str) -> str:

@@ -49,11 +49,10 @@ def export_routes(
             wanted = await exports.take(principal, request.path_params["secret"])
         except HubError as error:
             return _refusal(error)
-        name = f"followed-students.{wanted.format.lower()}"
         return StreamingResponse(
             exports.write(principal, wanted),
             headers={
-                "Content-Disposition": f'attachment; filename="{name}"',
+                "Content-Disposition": f'attachment; filename="{wanted.file_name}"',
                 "Cache-Control": "no-store",
             },
             media_type=_TYPES[wanted.format],

@@ -7,7 +7,7 @@ from datetime import date, datetime
 import strawberry
 
 from app.domain.access import Scope
-from app.domain.export import ExportRequest
+from app.domain.export import ExportRequest, OverviewRequest
 from app.domain.following import FollowedFilter
 from graphql_schema.context import Info
 from graphql_schema.enums import ExportFormat
@@ -39,9 +39,31 @@ class ExportFollowedStudentsPayload:
     expires_at: datetime
 
 
+@strawberry.input(description="Of which school year, and as what file.")
+class ExportAnnualOverviewInput:
+    """A wish for a file."""
+
+    format: ExportFormat
+    school_year: int
+
+    def to_domain(self) -> OverviewRequest:
+        """Translate."""
+        return OverviewRequest(self.school_year, self.format)
+
+
+@strawberry.type(description="A link to a file, for this client alone and for one use.")
+class ExportAnnualOverviewPayload:
+    """Where to get it."""
+
+    path: str = strawberry.field(
+        description="GET it at the hub's address, with this client's access token in `Authorization`."
+    )
+    expires_at: datetime
+
+
 @strawberry.type
 class ExportMutations:
-    """Files for transfer systems."""
+    """Lists and figures as files."""
 
     @strawberry.mutation(
         metadata=needs(Scope.STUDENTS_FOLLOW),
@@ -54,3 +76,15 @@ class ExportMutations:
         context = info.context
         secret, expires_at = await context.services.exports.offer(context.principal, input.to_domain())
         return ExportFollowedStudentsPayload(path=f"/exports/{secret}", expires_at=expires_at)
+
+    @strawberry.mutation(
+        metadata=needs(Scope.STATISTICS_READ),
+        description="Make a link to a file of `annualOverview`. `NOT_FOUND` where none was kept.",
+    )
+    async def export_annual_overview(
+        self, info: Info, input: ExportAnnualOverviewInput
+    ) -> ExportAnnualOverviewPayload:
+        """Make a link."""
+        context = info.context
+        secret, expires_at = await context.services.exports.offer(context.principal, input.to_domain())
+        return ExportAnnualOverviewPayload(path=f"/exports/{secret}", expires_at=expires_at)

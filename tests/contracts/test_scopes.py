@@ -173,6 +173,10 @@ CALLS: dict[str, tuple[dict[str, tuple[str, object]], str]] = {
         {"input": ("ExportFollowedStudentsInput!", {"format": "CSV"})},
         "{ expiresAt }",
     ),
+    "Mutation.exportAnnualOverview": (
+        {"input": ("ExportAnnualOverviewInput!", {"format": "CSV", "schoolYear": 2020})},
+        "{ expiresAt }",
+    ),
     "Mutation.registerWebhook": (
         {"input": ("RegisterWebhookInput!", {"url": "https://127.0.0.1/"})},
         "{ secret }",
@@ -184,6 +188,7 @@ CALLS: dict[str, tuple[dict[str, tuple[str, object]], str]] = {
 # What the use case itself says of a call that the caller may make.
 ANSWERS = {
     "Query.annualOverview": "NOT_FOUND",
+    "Mutation.exportAnnualOverview": "NOT_FOUND",
     "Mutation.registerWebhook": "BAD_USER_INPUT",
     "Mutation.resetWebhook": "NOT_FOUND",
     "Subscription.statusChanged": "CURSOR_AHEAD",

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.domain.access import Role
+from app.domain.access import Role, Scope
+from app.domain.annual_overview import COLUMNS
 from app.domain.codes import Status
 from app.domain.disclosure.publishing import TableName
 from app.domain.errors import BadUserInputError, ForbiddenError, NotFoundError
+from app.domain.export import ExportFormat, OverviewRequest
 from app.domain.personal_number import PersonalNumber
 from app.services.statistics import StatisticsService
 from graphql_schema.schema import schema
+from tests.factories.sheets import cells
 from tests.factories.world import BRIN, FOREIGN_BRIN, OTHER_BRIN, a_message, a_personal_number
 
 YEAR = 2025
@@ -190,3 +195,61 @@ class TestAccess:
                 "byRegion": [{"region": "12"}],
             }
         }
+
+
+class TestTheFile:
+    async def written(self, world, request: OverviewRequest, by=None) -> bytes:
+        chunks = [chunk async for chunk in world.services.exports.write(by or world.cambo, request)]
+        return b"".join(chunks)
+
+    async def test_has_the_figures_in_stated_columns(self, world, refreshed) -> None:
+        for brin in (BRIN, OTHER_BRIN):
+            for code, count in (("25604", 9), ("25605", 8), ("25606", 7), ("25607", 1)):
+                await world.report(*several(count, brin=brin, programme_code=code))
+            await world.report(*several(8, brin=brin, programme_code="25606", status=Status.WITHDRAWN))
+        await refreshed(at(10, 1))
+        file = await self.written(world, OverviewRequest(YEAR, ExportFormat.CSV))
+        lines = list(csv.reader(io.StringIO(file.decode(), newline="")))
+        head = ["2025", "2025-10-01T12:00:00Z"]
+        assert lines == [
+            list(COLUMNS),
+            [*head, "TOTAL", "", "", "66", "50"],
+            [*head, "INSTITUTION", OTHER_BRIN, f"Institution {OTHER_BRIN}", "33", "25"],
+            [*head, "INSTITUTION", BRIN, f"Institution {BRIN}", "33", "25"],
+            [*head, "PROGRAMME", "25604", "Software developer", "18", "–"],
+            [*head, "PROGRAMME", "25605", "", "–", "–"],
+            [*head, "PROGRAMME", "25606", "", "30", "–"],
+            [*head, "PROGRAMME", "25607", "", "<5", "<5"],
+            [*head, "REGION", "?", "", "66", "50"],
+        ]
+        book = await self.written(world, OverviewRequest(YEAR, ExportFormat.XLSX))
+        assert cells(book) == [[text for text in line if text] for line in lines]
+
+    async def test_is_for_the_one_client_that_has_the_link_and_once(self, world, refreshed) -> None:
+        await world.report(*several(6))
+        await refreshed(at(10, 1))
+        request = OverviewRequest(YEAR, ExportFormat.CSV)
+        service = world.services.exports
+        secret, _ = await service.offer(world.institution, request)
+        narrow = replace(world.institution, scopes=frozenset({Scope.MESSAGES_READ}))
+        for caller, refusal in (
+            (world.cambo, NotFoundError),
+            (world.os, NotFoundError),
+            (narrow, ForbiddenError),
+        ):
+            with pytest.raises(refusal):
+                await service.take(caller, secret)
+        assert await service.take(world.institution, secret) == request
+        with pytest.raises(NotFoundError):
+            await service.take(world.institution, secret)
+
+    async def test_is_not_offered_where_there_is_none(self, world) -> None:
+        for caller, year, refusal in (
+            (world.cambo, 2020, NotFoundError),
+            (world.cambo, 99_999, BadUserInputError),
+            (world.os, 2020, ForbiddenError),
+            (world.sis, 2020, ForbiddenError),
+        ):
+            with pytest.raises(refusal):
+                await world.services.exports.offer(caller, OverviewRequest(year, ExportFormat.CSV))
+        assert await world.count("export_link") == 0

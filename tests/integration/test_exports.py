@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 
 import pytest
 
-from app.domain.access import Role
+from app.domain.access import Role, Scope
 from app.domain.codes import Status
 from app.domain.errors import BadUserInputError, ForbiddenError, NotFoundError
 from app.domain.export import FOLLOWED_STUDENTS, ExportFormat, ExportRequest
@@ -59,10 +60,11 @@ class TestLink:
         secret, _ = await service.offer(world.os, ALL)
         sibling = await world.principal(Role.OS, oin=world.os.oin)
         assert sibling.organisation_id == world.os.organisation_id
-        for caller in (world.other_os, sibling):
+        for caller in (world.other_os, sibling, world.institution):
             with pytest.raises(NotFoundError):
                 await service.take(caller, secret)
-        for caller in (world.sis, world.institution):
+        narrow = replace(world.os, scopes=world.os.scopes - {Scope.STUDENTS_FOLLOW})
+        for caller in (world.sis, narrow):
             with pytest.raises(ForbiddenError):
                 await service.take(caller, secret)
         assert await service.take(world.os, secret) == ALL  # nobody has used it up
@@ -72,6 +74,7 @@ class TestLink:
         later = ExportService(
             world.hub.database,
             world.services.following,
+            world.services.annual_overview,
             world.services.catalogue,
             lambda: datetime.now(UTC) + timedelta(minutes=10, seconds=1),
         )

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
-from xml.etree import ElementTree as ET
-
 import pytest
 
 from app.domain.export import guarded
 from app.services.sheets import as_csv, as_xlsx
-
-SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+from tests.factories.sheets import cells
 
 
 async def pages(*lists):
@@ -21,21 +16,6 @@ async def pages(*lists):
 
 async def whole(chunks) -> bytes:
     return b"".join([chunk async for chunk in chunks])
-
-
-def cells(file: bytes, sheet: int = 1) -> list[list[str]]:
-    """Return the texts of a sheet; only strings in place, and no formula."""
-    with zipfile.ZipFile(io.BytesIO(file)) as book:
-        root = ET.fromstring(book.read(f"xl/worksheets/sheet{sheet}.xml"))  # noqa: S314 - our own
-    assert root.find(f".//{SHEET}f") is None
-    found = []
-    for row in root.iter(f"{SHEET}row"):
-        texts = []
-        for cell in row.iter(f"{SHEET}c"):
-            assert cell.get("t") == "inlineStr"
-            texts.append("".join(cell.itertext()))
-        found.append(texts)
-    return found
 
 
 class TestGuarded:

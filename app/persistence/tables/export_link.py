@@ -12,7 +12,10 @@ from app.persistence.tables import columns
 
 
 class ExportLinkRow(SQLModel, table=True):
-    """A link, known by a hash of its secret, for one client and one use: using it removes the row."""
+    """A link, known by a hash of its secret, for one client and one use: using it removes the row.
+
+    `overview_of`: the school year of an annual overview; without, the link is to followed students.
+    """
 
     __tablename__ = "export_link"
     __table_args__ = (Index("export_link_expires_at_idx", "expires_at"),)
@@ -25,3 +28,4 @@ class ExportLinkRow(SQLModel, table=True):
     school_year: int | None = Field(default=None, sa_column=Column(SmallInteger, nullable=True))
     without_live_registration: bool | None = None
     on_date: date | None = None
+    overview_of: int | None = Field(default=None, sa_column=Column(SmallInteger, nullable=True))
