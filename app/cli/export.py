@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.connecting import Ca, Certificate, CertificateKey, Way
 from app.cli.running import fail, run
 from app.domain.export import ExportFormat
 
@@ -52,6 +53,9 @@ def export_followed_students(  # noqa: PLR0917 - options, by name
         typer.Option("--on", formats=["%Y-%m-%d"], help="By the statuses at the end of this day."),
     ] = None,
     url: _Url = None,
+    certificate: Certificate = None,
+    certificate_key: CertificateKey = None,
+    ca: Ca = None,
 ) -> None:
     """Write the followed students of a transfer system to a file, a line for each registration.
 
@@ -64,34 +68,39 @@ def export_followed_students(  # noqa: PLR0917 - options, by name
         "on": None if on is None else on.date().isoformat(),
     }
 
-    _export_to(file, _FOLLOWED_STUDENTS, wanted, client, key, url)
+    _export_to(file, _FOLLOWED_STUDENTS, wanted, client, key, Way(url, certificate, certificate_key, ca))
 
 
 @export.command("annual-overview")
-def export_annual_overview(
+def export_annual_overview(  # noqa: PLR0917 - options, by name
     file: _File,
     client: _Client,
     key: _Key,
     school_year: Annotated[int, typer.Option("--school-year", help="2026 is 2026/2027.")],
     url: _Url = None,
+    certificate: Certificate = None,
+    certificate_key: CertificateKey = None,
+    ca: Ca = None,
 ) -> None:
     """Write the country's figures of 1 October to a file, a line for each institution, programme and region.
 
     Example: koppelpunt export annual-overview 2026.xlsx --client hub-… --key key.json --school-year 2026
     """
     wanted = {"format": _format(file), "schoolYear": school_year}
-    _export_to(file, _ANNUAL_OVERVIEW, wanted, client, key, url)
+    _export_to(file, _ANNUAL_OVERVIEW, wanted, client, key, Way(url, certificate, certificate_key, ca))
 
 
 def _export_to(
-    file: Path, mutation: str, wanted: Mapping[str, object], client: str, key: Path, url: str | None
+    file: Path, mutation: str, wanted: Mapping[str, object], client: str, key: Path, way: Way
 ) -> None:
     from app.settings import load_settings
     from app.simulation.client import HubClient, HubError, http_client
     from app.simulation.credentials import CredentialsError, credentials_of
+    from app.simulation.tls import tls_context
 
     async def work() -> None:
-        async with http_client(url or load_settings().base_url) as http:
+        tls = tls_context(way.certificate, way.certificate_key, way.ca)
+        async with http_client(way.url or load_settings().base_url, tls) as http:
             hub = HubClient(http, credentials_of(client, key))
             offered = (await hub.ask(mutation, {"input": wanted}))["offered"]
             if not isinstance(offered, dict):

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from app.cli.connecting import Ca, Certificate, CertificateKey
 from app.cli.running import fail, run
 
 
@@ -25,6 +26,9 @@ def reconcile(  # noqa: PLR0917 - options, by name
     url: Annotated[
         str | None, typer.Option(help="Address of the hub; that of the settings unless told.")
     ] = None,
+    certificate: Certificate = None,
+    certificate_key: CertificateKey = None,
+    ca: Ca = None,
     full: Annotated[
         bool, typer.Option("--full", help="Compare every line, with programme, learning path and year.")
     ] = False,
@@ -40,11 +44,13 @@ def reconcile(  # noqa: PLR0917 - options, by name
     from app.settings import load_settings
     from app.simulation.client import HubClient, HubError, http_client
     from app.simulation.credentials import Credentials, CredentialsError, read_key
+    from app.simulation.tls import tls_context
 
     async def work() -> int:
         items = read_items(file)
         credentials = Credentials(client, Role.SIS, client, (brin,), read_key(key))
-        async with http_client(url or load_settings().base_url) as http:
+        tls = tls_context(certificate, certificate_key, ca)
+        async with http_client(url or load_settings().base_url, tls) as http:
             comparison = Comparison(HubClient(http, credentials).ask, items, brin, school_year, full=full)
             count = 0
             async for difference in comparison.differences():

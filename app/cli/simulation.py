@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.connecting import Ca, Certificate, CertificateKey
 from app.cli.running import fail, run
 from app.settings import Settings, SettingsError, load_settings
 
@@ -59,6 +60,16 @@ def simulate(  # noqa: PLR0917 - options, by name
     ] = None,
     batch: Annotated[int, typer.Option(min=1, max=1000, help="Messages in a batch.")] = 500,
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Batches at a time.")] = 4,
+    certificates: Annotated[
+        Path | None,
+        typer.Option(
+            "--certificates",
+            file_okay=False,
+            exists=True,
+            help="Folder with CLIENT_ID.pem and CLIENT_ID.key of clients that the hub knows by certificates.",
+        ),
+    ] = None,
+    ca: Ca = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The same seed plays the same traffic.")] = None,
 ) -> None:
     """Play SIS vendors, CAMBO and transfer systems against a running hub, and prove that nothing was missed.
@@ -71,6 +82,7 @@ def simulate(  # noqa: PLR0917 - options, by name
     from app.simulation.credentials import CredentialsError
     from app.simulation.run import Plan
     from app.simulation.run import simulate as play
+    from app.simulation.tls import with_certificates
 
     async def work() -> None:
         settings = load_settings()
@@ -84,6 +96,7 @@ def simulate(  # noqa: PLR0917 - options, by name
             batch,
             concurrency,
         )
+        players = with_certificates(players, certificates, ca)
         show = _progress()
         report = await play(plan, players, show)
         show("")
@@ -102,6 +115,9 @@ def token(
     name: Annotated[str, typer.Option("--name", help="Which of the clients.")],
     clients: _Clients = None,
     url: _Url = None,
+    certificate: Certificate = None,
+    certificate_key: CertificateKey = None,
+    ca: Ca = None,
 ) -> None:
     """Print an access token of a demo client, to be used in an Authorization header.
 
@@ -109,11 +125,13 @@ def token(
     """
     from app.simulation.client import HubClient, HubError, http_client
     from app.simulation.credentials import FILE_NAME, CredentialsError, named, read_credentials
+    from app.simulation.tls import tls_context
 
     async def work() -> str:
         settings = load_settings()
         credentials = named(read_credentials(clients or settings.data_dir / FILE_NAME), name)
-        async with http_client(url or settings.base_url) as http:
+        tls = tls_context(certificate, certificate_key, ca)
+        async with http_client(url or settings.base_url, tls) as http:
             return await HubClient(http, credentials).token()
 
     try:

@@ -13,6 +13,7 @@ import httpx
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from ssl import SSLContext
 
     from app.simulation.credentials import Credentials
 
@@ -44,10 +45,13 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
-def http_client(url: str) -> httpx.AsyncClient:
+def http_client(url: str, tls: SSLContext | None = None) -> httpx.AsyncClient:
     """Return an HTTP client for a hub; a proxy of the environment is not asked about this machine."""
     return httpx.AsyncClient(
-        base_url=url.rstrip("/"), timeout=60.0, trust_env=not is_loopback(urlsplit(url).hostname)
+        base_url=url.rstrip("/"),
+        timeout=60.0,
+        trust_env=not is_loopback(urlsplit(url).hostname),
+        verify=tls or True,
     )
 
 
@@ -73,6 +77,11 @@ class HubClient:
     def name(self) -> str:
         """What people call the client."""
         return self._credentials.name
+
+    @property
+    def tls(self) -> SSLContext | None:
+        """What its connections are made with, None for what is usual."""
+        return self._credentials.tls
 
     @property
     def url(self) -> str:

@@ -20,6 +20,7 @@ from app.domain.access import Role
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+    from ssl import SSLContext
 
 FILE_NAME = "simulation-clients.json"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -32,13 +33,17 @@ class CredentialsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """One client. `brins`: institutions that a SIS vendor reports for, or that an institution is."""
+    """One client. `brins`: institutions that a SIS vendor reports for, or that an institution is.
+
+    `tls`: what it connects with, None for what is usual.
+    """
 
     name: str
     role: Role
     client_id: str
     brins: tuple[str, ...]
     key: ECKey = field(repr=False)
+    tls: SSLContext | None = field(default=None, repr=False, compare=False)
 
     def assertion(self, audience: str) -> str:
         """Return what the client shows to the token endpoint (`private_key_jwt`, RFC 7523)."""

@@ -6,7 +6,7 @@ import asyncio
 import resource
 import sys
 import time
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from random import Random
@@ -26,7 +26,8 @@ from app.simulation.sending import Ledger, Senders
 from app.simulation.traffic import World, generate, vendors_by_institution
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from ssl import SSLContext
 
     from app.simulation.credentials import Credentials
     from app.simulation.traffic import Traffic
@@ -81,28 +82,32 @@ async def simulate(
     world = world_of(clients, plan.programmes, plan.favourite)
     progress(f"generating {plan.registrations:,} registrations")
     traffic = generate(plan.seed, plan.registrations, world, now=datetime.now(UTC), school_year=school_year())
-    async with http_client(plan.urls[0]) as http:
-        return await _Run(plan, http, world, traffic, clients, progress).play()
+    async with AsyncExitStack() as stack:
+        ways = {
+            tls: await stack.enter_async_context(http_client(plan.urls[0], tls))
+            for tls in {one.tls for one in clients}
+        }
+        return await _Run(plan, ways, world, traffic, clients, progress).play()
 
 
 class _Run:
     def __init__(
         self,
         plan: Plan,
-        http: httpx.AsyncClient,
+        ways: Mapping[SSLContext | None, httpx.AsyncClient],
         world: World,
         traffic: Traffic,
         clients: Sequence[Credentials],
         progress: Callable[[str], None],
     ) -> None:
         self._plan = plan
-        self._http = http
+        self._http = ways[clients[0].tls]
         self._world = world
         self._traffic = traffic
         self._progress = progress
         self._random = Random(plan.seed)
         self._ledger = Ledger()
-        named = {one.name: HubClient(http, one, plan.urls[1:]) for one in clients}
+        named = {one.name: HubClient(ways[one.tls], one, plan.urls[1:]) for one in clients}
         self._clients = list(named.values())
         self._senders = Senders(named, self._ledger, batch=plan.batch, concurrency=plan.concurrency)
         self._receivers = [

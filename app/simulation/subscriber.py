@@ -90,6 +90,7 @@ class Subscriber:
             compression=None,
             max_size=_MOST_BYTES,
             ping_interval=None,
+            ssl=self._client.tls if scheme == "wss" else None,
             proxy=None if is_loopback(parts.hostname) else True,
         ) as socket:
             self._socket = socket

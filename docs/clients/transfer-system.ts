@@ -1,9 +1,12 @@
 /**
  * A complete small transfer system: follows students, hears every change once, survives whatever happens.
  *
- *   npm install graphql-ws graphql
+ *   npm install graphql-ws graphql undici
  *   HUB_URL=https://hub.example CLIENT_ID=hub-… KEY_FILE=private-key.json \
  *     node transfer-system.ts students.json state.json            (Node 24 or newer; nothing to compile)
+ *
+ * CERTIFICATE_FILE and CERTIFICATE_KEY_FILE (PEM) are your client certificate, CA_FILE the authorities that you trust,
+ * if not the usual ones.
  *
  * `students.json` is a list of {"personalNumber": …, "reference": …}; `state.json` is where the last number is kept.
  * Each change is printed as a line of JSON: put your own handling there.
@@ -12,11 +15,18 @@ import { webcrypto } from "node:crypto";
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 
 import { createClient } from "graphql-ws";
+import { Agent, setGlobalDispatcher } from "undici";
 
 const hub = required("HUB_URL").replace(/\/$/, "");
 const clientId = required("CLIENT_ID");
 const jwk = JSON.parse(readFileSync(required("KEY_FILE"), "utf8")) as webcrypto.JsonWebKey & { kid: string };
 const [studentsFile, stateFile] = process.argv.slice(2) as [string, string];
+
+const pem = (name: string) => (process.env[name] === undefined ? undefined : readFileSync(required(name)));
+// Of all connections, for tokens, requests and websockets: fetch and WebSocket of Node go by it.
+setGlobalDispatcher(
+  new Agent({ connect: { ca: pem("CA_FILE"), cert: pem("CERTIFICATE_FILE"), key: pem("CERTIFICATE_KEY_FILE") } }),
+);
 
 const STUDENTS_AT_ONCE = 500;
 const ACKNOWLEDGE_MS = 1000 * Number(process.env["ACKNOWLEDGE_SECONDS"] ?? "5");

@@ -19,7 +19,7 @@ from app.services.catalogue import CatalogueService
 from tests.factories.certificates import authority
 from tests.factories.identity import ec_key
 from tests.factories.live_hub import a_message, free_port
-from tests.factories.node import talking
+from tests.factories.node import NODE, installed, talking
 from tests.factories.served_hub import Registered, ServedHub, served
 from tests.factories.world import BRIN, PROGRAMME, a_personal_number
 
@@ -69,7 +69,10 @@ async def environment(hub: ServedHub, client: Registered, folder: Path) -> dict[
 
 
 class TestVendors:
-    async def test_report_and_hear_with_their_certificates(self, hub: ServedHub, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("program", ["transfer_system.py", "transfer-system.ts"])
+    async def test_report_and_hear_with_their_certificates(
+        self, hub: ServedHub, tmp_path: Path, program: str
+    ) -> None:
         number = a_personal_number()
         folders = {name: tmp_path / name for name in ("sis", "os")}
         for folder in folders.values():
@@ -80,7 +83,11 @@ class TestVendors:
         (folders["os"] / "students.json").write_text(json.dumps(students), encoding="utf-8")
         message = a_message(personalNumber=number)
         (folders["sis"] / "outbox.jsonl").write_text(json.dumps(message), encoding="utf-8")
-        hears = [sys.executable, CLIENTS / "transfer_system.py", "students.json", "state.json"]
+        if program.endswith(".ts"):
+            command = [NODE, installed(CLIENTS / program, folders["os"])]
+        else:
+            command = [Path(sys.executable), CLIENTS / program]
+        hears = [*command, "students.json", "state.json"]
         reports = [sys.executable, CLIENTS / "sis.py", "outbox.jsonl", "done.jsonl"]
         listening = await environment(hub, transfer_system, folders["os"])
         reporting = await environment(hub, sis, folders["sis"])
