@@ -26,6 +26,18 @@ from tests.factories.school_year import Country, fill, institutions, put_institu
 
 _NATIONAL = 450_000
 _YEAR = 2026
+# Three of five students are followed, by one transfer system.
+_FOLLOWED = """
+with receiver as (
+  insert into organisation (oin, role, name) values ('00000001000000000000', 'os', 'Receiver') returning id
+), feed as (
+  insert into feed (organisation_id, complete, last_number, expired_number, acknowledged_number)
+  select id, false, 0, 0, 0 from receiver returning organisation_id
+)
+insert into follow (organisation_id, student_id, reference, since, until)
+select organisation_id, student.id, student.id::text, now(), '2027-12-31'
+from feed, student where student.id % 5 < 3
+"""
 
 
 async def _filled(url: str, students: int) -> None:
@@ -36,6 +48,8 @@ async def _filled(url: str, students: int) -> None:
         await connection.execute("set statement_timeout = 0")
         await put_institutions(connection)
         changes = await fill(connection, Country(_YEAR), students, _YEAR)
+        await connection.execute(_FOLLOWED)
+        await connection.execute("analyze follow")
         made = await connection.fetchval("select count(*) from registration")
         took = perf_counter() - started
         print(f"{students:,} students, {made:,} registrations, {changes:,} changes, written in {took:.0f} s")

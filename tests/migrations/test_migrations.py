@@ -47,6 +47,16 @@ SHAPE = """
     order by 1, 2, 3
 """
 
+# Foreign keys to what removals remove, without an index that holds all their rows.
+UNINDEXED = """
+    select c.conrelid::regclass::text, pg_get_constraintdef(c.oid) from pg_constraint c
+    where c.contype = 'f' and c.confrelid = any('{student, registration, status_event, follow}'::regclass[])
+    and not exists (
+        select 1 from pg_index i where i.indrelid = c.conrelid and i.indpred is null
+        and (i.indkey::int2[])[0:cardinality(c.conkey) - 1] @> c.conkey
+    )
+"""
+
 
 @pytest.fixture
 async def empty_url(postgresql: str) -> AsyncIterator[str]:
@@ -101,6 +111,17 @@ class TestMigrations:
     async def test_leave_no_drift(self, empty_url: str) -> None:
         await asyncio.to_thread(migrate, empty_url)
         await asyncio.to_thread(command.check, alembic_config(empty_url))
+
+    async def test_let_removals_find_what_refers_to_a_row(self, empty_url: str) -> None:
+        await asyncio.to_thread(migrate, empty_url)
+        connection = await asyncpg.connect(empty_url)
+        try:
+            assert await connection.fetch(UNINDEXED) == []
+            await connection.execute("drop index follow_student_id_idx")
+            (found,) = await connection.fetch(UNINDEXED)
+            assert found[0] == "follow"
+        finally:
+            await connection.close()
 
     async def test_would_show_drift(self, empty_url: str) -> None:
         await asyncio.to_thread(migrate, empty_url)

@@ -117,31 +117,34 @@ spread as (
   group by a.school_year, a.brin, b.brin
 )"""
 
+
 # A student's region is that of a leaving school, else that of the institution of the first registration.
-# Followed: some transfer system followed the student at some time since applying for that year began.
-_COVERED = f"""
+# Followed: some transfer system followed the student at some time since applying for that year began. Each
+# student's last day of being followed is found once: to look it up for each reads all follows each time.
+def _covered(whose: str) -> str:
+    return f"""
+followed as (
+  select student_id, max(least(until, (ended_at at time zone 'Europe/Amsterdam')::date)) as last_day
+  from follow where true {whose} group by student_id
+),
 covered as (
-  select school_year, '{Dimension.COVERAGE}' as dimension, max(institution) as brin,
-         case when followed then 'FOLLOWED' else 'NOT_FOLLOWED' end || ' ' || region as category,
+  select school_year, '{Dimension.COVERAGE}' as dimension, institution as brin,
+         case when last_day >= make_date(school_year - 1, 10, 1) then 'FOLLOWED' else 'NOT_FOLLOWED' end
+           || ' ' || region as category,
          count(*) as students
   from (
-    select school_year, coalesce(max(nullif(w.region, '')), '') as region,
-           case when max(nullif(w.region, '')) is null then min(brin) else '' end as institution,
-           exists (
-             select 1 from follow f where f.student_id = w.student_id
-             and least(f.until, (f.ended_at at time zone 'Europe/Amsterdam')::date)
-                 >= make_date(w.school_year - 1, 10, 1)
-           ) as followed
-    from weighed w group by student_id, school_year
-  ) student
-  group by school_year, institution, region, followed
+    select student_id, school_year, coalesce(max(nullif(region, '')), '') as region,
+           case when max(nullif(region, '')) is null then min(brin) else '' end as institution
+    from weighed group by student_id, school_year
+  ) student left join followed using (student_id)
+  group by 1, 2, 3, 4
 )"""
 
 
 def cells(whose: str = "") -> str:
     """Return a WITH list whose `contributed` has the columns KEY and MEASURES, one row a cell."""
     none = ", ".join("0" for _ in range(4))
-    return f"""{_compared(whose)}, {_COUNTED}, {_SPREAD}, {_COVERED},
+    return f"""{_compared(whose)}, {_COUNTED}, {_SPREAD}, {_covered(whose)},
 contributed as (
   select {", ".join((*KEY, *MEASURES))} from counted
   union all

@@ -35,6 +35,8 @@ class FollowRow(SQLModel, table=True):
             "follow_organisation_id_student_id_idx", "organisation_id", "student_id", postgresql_where=_OPEN
         ),
         Index("follow_until_idx", "until", postgresql_where=_OPEN),
+        # For the removal of students, who may have follows that have ended.
+        Index("follow_student_id_idx", "student_id"),
     )
 
     id: int | None = Field(default=None, sa_column=columns.identity())
