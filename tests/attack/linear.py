@@ -88,11 +88,15 @@ def hash_of(text: str) -> int:
 
 
 class Reader:
-    """One institution before the tables; `knowledge` grows, `natural` says how wide each range could be."""
+    """One institution before the tables; `knowledge` grows, `natural` says how wide each range could be.
+
+    `fit`: between which values a hidden figure of its own applicants could be shown if it stood alone.
+    """
 
     def __init__(self, brin: str, year: YearOfCells, tables: Iterable[Published], threshold: int) -> None:
         self.knowledge = Knowledge()
         self.natural: dict[Name, float] = {}
+        self.fit: dict[Name, tuple[float, float]] = {}
         self._brin = brin
         self._year = year
         self._tables = {(table.name, table.of): table for table in tables}
@@ -113,7 +117,8 @@ class Reader:
         wanted_names = sorted(self.natural, key=lambda name: hash_of("/".join(name)))[:at_most]
         for name, (least, most) in self.knowledge.ranges(wanted_names).items():
             wanted = min(doubt(self._threshold), self.natural[name])
-            if most - least < wanted - 1e-6:
+            lowest, highest = self.fit.get(name, (np.inf, -np.inf))
+            if most - least < wanted - 1e-6 and not lowest <= least <= most <= highest:
                 found.append(f"{self._brin} knows {' '.join(name)} between {least:.0f} and {most:.0f}")
         return found
 
@@ -181,6 +186,8 @@ class Reader:
                 most = self._threshold - 1.0 if small else self._everything
                 self.knowledge.about(key, known, min(most, known + share.at_risk) if of else most)
                 self.natural[key] = float(share.at_risk) if of else self._everything
+                if of:
+                    self.fit[key] = known + self._threshold, share.base - self._threshold
             if not of:
                 self._among_others(key, name, category, base)
         self.knowledge.sum({**terms, (name.value, of, TOTAL): -1.0}, 0.0, 0.0)

@@ -62,15 +62,16 @@ def in_force(tables: list[Published]) -> Before:
 
 
 def subtracted(draw: Random, days: int, *, still: bool) -> Iterator[tuple[int, str]]:
-    """Let a country grow day by day and yield what two days tell; `still`: as the rules have it."""
+    """Let a country grow day by day; yield what each two days tell; `still`: as the rules have it."""
     institutions, programmes = draw.choice((2, 3, 5)), draw.choice((1, 3, 8))
     rows = a_country(draw, draw.choice((40, 150, 400)), institutions, programmes)
-    last: list[Published] = []
+    seen: list[list[Published]] = []  # every one of them may have been kept
     for day in range(days):
-        tables = published(year_of(rows), in_force(last) if still else NOTHING, day)
-        for finding in findings(last, tables, THRESHOLD):
-            yield day, finding
-        last = tables
+        tables = published(year_of(rows), in_force(seen[-1]) if still and seen else NOTHING, day)
+        for before in seen:
+            for finding in findings(before, tables, THRESHOLD):
+                yield day, finding
+        seen.append(tables)
         for number in range(draw.choice((0, 1, 1, 2, 12))):
             rows += a_student(draw, 10_000 + 100 * day + number, institutions, programmes)
         for row in draw.sample(rows, draw.choice((0, 1, 3))):

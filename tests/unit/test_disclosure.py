@@ -93,6 +93,16 @@ class TestAPattern:
     def test_counts_only_what_the_institution_does_not_know(self, multiple, own, shown):
         assert (TOTAL not in of_multiple(Table(Share(12, multiple, own), {}), THRESHOLD).hidden) == shown
 
+    @pytest.mark.parametrize(
+        ("multiple", "elsewhere", "shown"),
+        [(5, 1, False), (6, 1, True), (7, 1, False), (5, 0, True), (7, 0, True), (5, 2, True)],
+    )
+    def test_hides_a_total_that_is_all_but_one_part(self, multiple, elsewhere, shown):
+        # Who sees it knows the large part but for the one or none that is in the small one.
+        parts = {"a": Share(12 - elsewhere, multiple - elsewhere), "b": Share(elsewhere, elsewhere)}
+        pattern = of_multiple(Table(Share(12, multiple), parts), THRESHOLD)
+        assert (TOTAL not in pattern.hidden) == shown
+
     def test_leaves_no_institution_a_small_rest(self):
         institutions = {"00AA": {TOTAL: Share(20, 20)}, "00BB": {TOTAL: Share(3, 3)}}
         assert TOTAL in of_counts(Table(Share(23, 23), {}, institutions), THRESHOLD).hidden

@@ -66,11 +66,14 @@ def of_live(table: Table, base: Pattern, threshold: int, prefer: AbstractSet[str
 def of_multiple(table: Table, threshold: int, withheld: AbstractSet[str] = frozenset()) -> Pattern:
     """Return the pattern of multiple registrations; `withheld` parts are hidden for another reason."""
     only = table.only_institution()
+    alone = Table(only[TOTAL], {name: only[name] for name in table.parts}) if only else table
 
     def holds(cell: Share) -> bool:
         return cell.unknown >= threshold and cell.rest >= threshold
 
     def may_show(name: str, cell: Share) -> bool:
+        if name == TOTAL and not _total_leaves_parts(alone, holds, doubt(threshold)):
+            return False
         if name in withheld or not holds(cell) or (only is not None and not holds(only[name])):
             return False
         return all(
@@ -79,9 +82,22 @@ def of_multiple(table: Table, threshold: int, withheld: AbstractSet[str] = froze
             if name in own
         )
 
-    alone = Table(only[TOTAL], {name: only[name] for name in table.parts}) if only else table
     readers = views(table, self_aware=False) + views(alone, self_aware=True)[2:3]
     return _pattern(table, may_show, readers, threshold)
+
+
+def _total_leaves_parts(table: Table, holds: Callable[[Share], bool], doubt_at_least: int) -> bool:
+    """Tell whether a total tells no more of a part than may be told, where next to nothing is in all others.
+
+    Such a part has few values left even where it is hidden; each of them must be one that may be shown.
+    """
+    total = table.total
+    return all(
+        holds(Share(total.base - others, total.part - some, total.own))
+        for cell in table.parts.values()
+        if 0 < (others := total.at_risk - cell.at_risk) < doubt_at_least
+        for some in (0, others)
+    )
 
 
 def _leaves_others_hidden(cell: Share, own: Share, left: Share, threshold: int) -> bool:
