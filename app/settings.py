@@ -141,6 +141,12 @@ class Settings(BaseSettings):
         default=None,
         description="Who keeps the processing and the security log (`http://…:4318`, OTLP); none if left out",
     )
+    processing_log_days: int = Field(
+        default=730,
+        ge=30,
+        description="How long the processing log is kept",
+    )
+    security_log_days: int = Field(default=730, ge=30, description="How long the security log is kept")
     processing_register: str = Field(
         default="urn:mbo-koppelpunt:processing:",
         pattern=r"^[a-z][a-z0-9+.-]*:\S*$",

@@ -82,6 +82,9 @@ UNUSUAL_FOLLOWS = Counter(
 RECORDS_EXPORTED = Counter(
     "koppelpunt_records_exported_total", "Rows of both logs that their keeper has taken", ["log"]
 )
+RECORDS_REMOVED = Counter(
+    "koppelpunt_records_removed_total", "Rows of both logs that were kept for long enough", ["log"]
+)
 OLDEST_UNEXPORTED = Gauge(
     "koppelpunt_oldest_unexported_seconds",
     "Age of the oldest record that its keeper has not taken, 0 when there is none",

@@ -10,6 +10,7 @@ from cryptography.x509 import load_pem_x509_certificates
 
 from app.domain.errors import BadUserInputError
 from app.domain.rates import Rate, RateKind
+from app.domain.record_export import RecordLog
 from app.domain.retention import RetentionRule
 from app.domain.vetting import VettingRule
 from app.feed.webhook_sender import WebhookSender, trusted
@@ -19,10 +20,12 @@ from app.services.issuer_keys import IssuerKeys, source_of_keys
 from app.services.key_files import KeyFile
 from app.services.keys import SigningKeys, load_pseudonym_keys, load_signing_keys
 from app.services.record_export import RecordExport
+from app.services.record_removal import RecordRemovalService
 from app.services.subjects import SubjectIds
 from app.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AsyncExitStack
     from pathlib import Path
 
@@ -142,6 +145,17 @@ def record_export_jobs(
     ids = SubjectIds(chain.subject_key)
     export = RecordExport(database, sink, ids, clock, settings.processing_register)
     return [Job("record-export", _SOON, export.export)]
+
+
+def record_removal_of(
+    settings: Settings, database: Database, clock: Callable[[], datetime]
+) -> RecordRemovalService:
+    """Return what removes records that were kept for long enough."""
+    days = {
+        RecordLog.PROCESSING: settings.processing_log_days,
+        RecordLog.SECURITY: settings.security_log_days,
+    }
+    return RecordRemovalService(database, clock, days, exported=settings.records_otlp_endpoint is not None)
 
 
 def webhook_sender_of(settings: Settings) -> WebhookSender:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-_TABLES = {RecordLog.PROCESSING: "processing_record", RecordLog.SECURITY: "security_record"}
-_TIMES = {RecordLog.PROCESSING: "ended_at", RecordLog.SECURITY: "at"}
+TABLES = {RecordLog.PROCESSING: "processing_record", RecordLog.SECURITY: "security_record"}
+TIMES = {RecordLog.PROCESSING: "ended_at", RecordLog.SECURITY: "at"}
 
 _POSITION = "select position from record_export where log = $1"
 _ADVANCE = """
@@ -66,11 +66,11 @@ class RecordExports:
 
     async def latest_id(self, log: RecordLog) -> int:
         """Return the last id that was drawn, committed or not."""
-        return int(await self._connection.fetchval(_LATEST.format(table=_TABLES[log])))
+        return int(await self._connection.fetchval(_LATEST.format(table=TABLES[log])))
 
     async def writers(self, log: RecordLog) -> frozenset[str]:
         """Return the transactions that may have drawn an id and are not at their end."""
-        rows = await self._connection.fetch(_WRITERS.format(table=_TABLES[log]))
+        rows = await self._connection.fetch(_WRITERS.format(table=TABLES[log]))
         return frozenset(row["virtualtransaction"] for row in rows)
 
     async def processings(self, after: int, up_to: int, size: int) -> list[KeptProcessing]:
@@ -104,7 +104,7 @@ class RecordExports:
 
     async def first_from(self, log: RecordLog, id_: int) -> tuple[int, datetime] | None:
         """Return id and time of the first row from an id on, or None."""
-        row = await self._connection.fetchrow(_FROM.format(table=_TABLES[log], time=_TIMES[log]), id_)
+        row = await self._connection.fetchrow(_FROM.format(table=TABLES[log], time=TIMES[log]), id_)
         return None if row is None else (row["id"], row["at"])
 
 

@@ -23,6 +23,7 @@ from app.persistence.parts import write
 from app.persistence.rates import RateBook
 from app.persistence.reconciliation import Reconciliation
 from app.persistence.record_exports import RecordExports
+from app.persistence.record_removal import RecordRemoval
 from app.persistence.records import Records
 from app.persistence.registrations import Registrations
 from app.persistence.restoring import Restoring
@@ -67,6 +68,7 @@ class UnitOfWork:
         self.rates = RateBook(connection)
         self.reconciliation = Reconciliation(connection)
         self.record_exports = RecordExports(connection)
+        self.record_removal = RecordRemoval(connection)
         self.records = Records(connection)
         self.registrations = Registrations(connection)
         self.restoring = Restoring(connection)
