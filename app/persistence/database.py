@@ -15,9 +15,15 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.domain.errors import UnavailableError
 from app.persistence.lending import Lender
+from app.persistence.silence import BY_THE_SERVER, limit_silence
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, WriteTransport
     from collections.abc import AsyncIterator
+
+    from asyncpg.connect_utils import _ClientConfiguration as ClientConfiguration
+    from asyncpg.connect_utils import _ConnectionParameters as ConnectionParameters
+    from asyncpg.protocol.protocol import BaseProtocol
 
 _ACQUIRE_SECONDS = 10
 _CONNECT_SECONDS = 5
@@ -28,7 +34,8 @@ _SERVER_SETTINGS = {
     "random_page_cost": "1.1",  # rows are fetched by key; what is read often lies in memory
     "statement_timeout": "30s",
     "lock_timeout": "5s",
-    "idle_in_transaction_session_timeout": "30s",
+    "idle_in_transaction_session_timeout": "10s",  # so long locks stay of who vanished behind a proxy
+    **BY_THE_SERVER,
 }
 
 # What says that PostgreSQL, and not the request, is at fault.
@@ -51,7 +58,22 @@ UNAVAILABLE = (
 
 
 class _Connection(asyncpg.Connection):
-    """A connection that holds no session state, so that its return to the pool costs no round trip."""
+    """A connection that holds no session state, so that its return to the pool costs no round trip.
+
+    One whose peer vanished without a word ends within seconds.
+    """
+
+    def __init__(
+        self,
+        protocol: BaseProtocol[asyncpg.Record],
+        transport: WriteTransport,
+        loop: AbstractEventLoop,
+        addr: tuple[str, int] | str,
+        config: ClientConfiguration,
+        params: ConnectionParameters,
+    ) -> None:
+        super().__init__(protocol, transport, loop, addr, config, params)
+        limit_silence(transport)
 
     def get_reset_query(self) -> str:
         return ""
@@ -65,11 +87,16 @@ def plain_url(url: str) -> str:
 def engine_for(url: str, *, command_seconds: float | None, pooled: bool) -> AsyncEngine:
     """Return an engine; asyncpg reads the address, with `sslmode` and whatever else libpq knows.
 
-    Without `command_seconds` a connection that vanished without a word is waited for until TCP gives up.
+    Without `command_seconds` a statement may take as long as it likes.
     """
     pool = {"pool_size": 2, "max_overflow": 3, "pool_pre_ping": True} if pooled else {"poolclass": NullPool}
     connect = partial(
-        asyncpg.connect, plain_url(url), timeout=_CONNECT_SECONDS, command_timeout=command_seconds
+        asyncpg.connect,
+        plain_url(url),
+        timeout=_CONNECT_SECONDS,
+        command_timeout=command_seconds,
+        connection_class=_Connection,
+        server_settings=BY_THE_SERVER,
     )
     return create_async_engine("postgresql+asyncpg://", async_creator=connect, hide_parameters=True, **pool)
 
@@ -112,13 +139,14 @@ class Database:
             except TimeoutError:
                 self._pool.terminate()
 
-    async def distrust(self) -> None:
+    async def distrust(self, *, silent: bool) -> None:
         """Use no connection of the pool again that is open now: another one has just proved dead.
 
-        One that vanished without a word would cost its next user the whole time limit of a statement.
+        If that was `silent`, what waits for an answer would wait for the whole time limit of a statement, and
+        so would the next user. So what is in use ends soon, too; its users get UnavailableError.
         """
         if self._lender is not None:
-            await self._lender.distrust()
+            await self._lender.distrust(cuts=silent)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
@@ -156,5 +184,6 @@ class Database:
             self.url,
             timeout=_CONNECT_SECONDS,
             command_timeout=5,
+            connection_class=_Connection,
             server_settings={**_SERVER_SETTINGS, **server_settings},
         )

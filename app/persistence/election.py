@@ -43,8 +43,9 @@ class Candidacy:
         )
         try:
             yield cls(connection, key)
-        except UNAVAILABLE:
-            await database.distrust()
+        except UNAVAILABLE as error:
+            # A server that is there ends a statement before this side loses its patience.
+            await database.distrust(silent=isinstance(error, TimeoutError))
             raise
         finally:
             connection.terminate()

@@ -14,9 +14,13 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from asyncpg.pool import PoolConnectionProxy
 
     Connection = PoolConnectionProxy[asyncpg.Record]
+
+_GRACE_SECONDS = 2.0  # for an answer that is there already, after a stop of this process for one
 
 
 class Lender:
@@ -26,6 +30,7 @@ class Lender:
         self._pool = pool
         self._free = size
         self._patience = patience
+        self._grace = _GRACE_SECONDS
         self._idle: list[Connection] = []
         self._lent: set[Connection] = set()
         self._doubted: set[Connection] = set()
@@ -58,17 +63,28 @@ class Lender:
     async def discard(self, connection: Connection) -> None:
         """Take back a connection on which something failed."""
         self._lent.discard(connection)
-        self._doubted.discard(connection)
+        if connection in self._doubted:
+            self._doubted.discard(connection)
+            _end(connection)
         try:
             await self._pool.release(connection)
         finally:
             self._next()
 
-    async def distrust(self) -> None:
-        """Use no connection again that is open now."""
+    async def distrust(self, *, cuts: bool = False) -> None:
+        """Use no connection again that is open now; with `cuts`, end those that stay in use much longer."""
+        lent = frozenset(self._lent)
+        self._doubted |= lent
+        if cuts:
+            asyncio.get_running_loop().call_later(self._grace, self._cut, lent)
+        for connection in self._idle:
+            _end(connection)
         await self._pool.expire_connections()
-        self._doubted |= self._lent
         await self._release_idle()
+
+    def _cut(self, lent: Iterable[Connection]) -> None:
+        for connection in self._lent.intersection(lent):
+            _end(connection)
 
     async def close(self) -> None:
         """Let the pool have every connection, those that are lent once they come back."""
@@ -106,6 +122,12 @@ class Lender:
                 turn.set_result(None)
                 return
         self._free += 1
+
+
+def _end(connection: Connection) -> None:
+    """End it at once: to close it is to wait for the server, which may have gone."""
+    if not _is_closed(connection):
+        connection.terminate()
 
 
 def _is_closed(connection: Connection) -> bool:

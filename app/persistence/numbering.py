@@ -49,6 +49,8 @@ class NumberingConnection:
         await self._connection.execute(_BEGIN)
         try:
             yield self.pending
+        except TimeoutError:
+            raise  # nor would a rollback be answered; whoever opened the connection ends it
         except BaseException:
             await self._connection.execute("rollback")
             raise

@@ -33,6 +33,16 @@ class TestLostConnection:
                 await self.lose_it_at_work(world.hub.database, proxy)
             assert await world.count("feed_entry") == 0, "another connection is all right"
 
+    async def test_is_not_waited_for_when_it_was_idle(self, open_world, proxy):
+        world = await open_world(background=False, database_url=proxy.url)
+        database = world.hub.database
+        async with database.connection(), database.connection(), database.connection():
+            pass
+        proxy.lose()
+        async with asyncio.timeout(10):  # to say goodbye may take 35 seconds
+            await database.distrust(silent=True)
+            assert await world.count("feed_entry") == 0
+
     async def lose_it_at_work(self, database, proxy):
         async with unit_of_work(database) as unit:
             await unit.feeds.position(1)

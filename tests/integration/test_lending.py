@@ -75,5 +75,31 @@ class TestConnection:
         idle = await pid(database)
         async with database.connection() as lent:
             busy = await lent.fetchval(_PID)
-            await database.distrust()
+            await database.distrust(silent=False)
         assert {idle, busy}.isdisjoint([await pid(database) for _ in range(3)])
+
+    async def test_that_waits_for_an_answer_ends_when_another_got_none(self, database) -> None:
+        database._lender._grace = 0.1
+        async with asyncio.timeout(10):  # the statement would take twice as long
+            with pytest.raises(UnavailableError):
+                await self.wait_for_long(database)
+        assert await pid(database)
+
+    async def wait_for_long(self, database) -> None:
+        async with database.connection() as waiting:
+            await database.distrust(silent=True)
+            await waiting.execute("select pg_sleep(20)")
+
+    async def test_that_is_given_back_in_time_is_not_cut_in_the_hands_of_another(self, database) -> None:
+        database._lender._grace = 0.1
+        async with database.connection() as answered:
+            await database.distrust(silent=True)
+            await answered.execute("select 1")
+        async with database.connection() as another:
+            assert await another.fetchval("select 1 from pg_sleep(0.3)") == 1
+
+    async def test_in_use_is_left_alone_when_the_other_was_answered(self, database) -> None:
+        database._lender._grace = 0.0
+        async with database.connection() as connection:
+            await database.distrust(silent=False)
+            assert await connection.fetchval("select 1 from pg_sleep(0.2)") == 1
