@@ -79,7 +79,9 @@ class Connections:
         await self._empty.wait()
 
     def begin_to_close(self, code: int = RESTART, reason: str = "the server restarts") -> None:
-        """Admit nobody any more, and end every connection; again is no harm."""
+        """Admit nobody any more, and end every connection; each of them says it again, at no cost."""
+        if self._closing:
+            return
         self._closing = True
         close = Close(code, reason)
         for connection in list(self._clients):
