@@ -63,7 +63,11 @@ BLOCKS = """
 select name, of, as_of, content from statistics_table
 where snapshot_id = $1 and school_year = $2 and content ? 'block'
 """
+# Each by its key, which "limit" makes sure of: left to itself, the planner reads the whole snapshot.
 TABLES = """
-select name, of, as_of, content from statistics_table
-where snapshot_id = $1 and school_year = $2 and (name, of) in (select * from unnest($3::text[], $4::text[]))
+select found.* from unnest($3::text[], $4::text[]) as wanted (name, of)
+cross join lateral (
+  select t.name, t.of, t.as_of, t.content from statistics_table t
+  where t.snapshot_id = $1 and t.school_year = $2 and t.name = wanted.name and t.of = wanted.of limit 1
+) found
 """
