@@ -10,7 +10,7 @@ from app.domain.annual_overview import TABLES, AnnualOverview, NoAnnualOverviewE
 from app.domain.disclosure.patterns import TOTAL
 from app.domain.disclosure.publishing import TableName
 from app.domain.errors import BadUserInputError
-from app.domain.statistics import Reader
+from app.domain.statistics_reader import Reader
 from app.persistence.unit_of_work import reading
 
 if TYPE_CHECKING:

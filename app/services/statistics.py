@@ -12,7 +12,8 @@ from app.domain.disclosure.patterns import TOTAL
 from app.domain.disclosure.publishing import TableName, publish
 from app.domain.errors import BadUserInputError
 from app.domain.expected import by_rule
-from app.domain.statistics import Coverage, MultipleRegistrationStatistics, Reader, RegistrationStatistics
+from app.domain.statistics import Coverage, MultipleRegistrationStatistics, RegistrationStatistics
+from app.domain.statistics_reader import Reader
 from app.persistence.statistics import refreshing
 from app.persistence.unit_of_work import reading
 from app.telemetry import log
