@@ -198,6 +198,27 @@ async def flush_redis(trial: Trial) -> None:
     await asyncio.to_thread(trial.redis.flush)
 
 
+# --- the clock, where it can be set
+
+
+_AHEAD = "select extract(epoch from recorded_at - now()) from status_event order by id desc limit 1"
+
+
+async def let_the_clock_jump(trial: Trial) -> None:
+    """Let the clock of all that serve be right, or up to two hours ahead; so it goes back, too."""
+    assert trial.clock is not None
+    wrong = trial.hub.random.choice((0, 600, 3600, 7200))
+    written = trial.clock.with_suffix(".new")  # never empty for who looks meanwhile
+    written.write_text(str(wrong), encoding="utf-8")
+    written.replace(trial.clock)
+    async with asyncio.timeout(60):
+        while True:
+            with suppress(asyncpg.PostgresError, OSError):
+                if abs(float(str(await trial.hub.ask(_AHEAD))) - wrong) < 60:
+                    return
+            await asyncio.sleep(0.1)
+
+
 Fault = Callable[["Trial"], Awaitable[None]]
 
 PROCESSES: tuple[Fault, ...] = (
@@ -222,3 +243,4 @@ NETWORK: tuple[Fault, ...] = (
     lose_the_database,
 )
 BELL: tuple[Fault, ...] = (kill_redis, flush_redis)
+CLOCK: tuple[Fault, ...] = (let_the_clock_jump,)

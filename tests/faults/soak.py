@@ -11,7 +11,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.faults.breaking import BELL, DATABASE, NETWORK, PROCESSES, fill_the_disk
+from tests.faults.breaking import BELL, CLOCK, DATABASE, NETWORK, PROCESSES, fill_the_disk
 from tests.faults.small_disk import may_mount, small_disk
 from tests.faults.trial import Trial
 
@@ -21,13 +21,15 @@ async def soak(minutes: float, seed: int) -> int:
     ends_at = time.monotonic() + minutes * 60
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soak-")))
-        faults = [*PROCESSES, *DATABASE, *NETWORK]
+        faults = [*PROCESSES, *DATABASE, *NETWORK, *CLOCK]
         if has_redis := sys.version_info < (3, 13):
             faults += BELL
         if may_mount():
             stack.enter_context(small_disk(folder, megabytes=400))
             faults.append(fill_the_disk)
-        async with Trial.running(folder, seed, workers=3, proxied=True, redis=has_redis) as trial:
+        async with Trial.running(
+            folder, seed, workers=3, proxied=True, redis=has_redis, jumping=True
+        ) as trial:
             await trial.goes_on()
             while time.monotonic() < ends_at:
                 # Two at once now and then: nothing waits for the other to be over.

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.faults.breaking import BELL, DATABASE, NETWORK, PROCESSES
+from tests.faults.breaking import BELL, CLOCK, DATABASE, NETWORK, PROCESSES
 from tests.faults.trial import Trial
 
 SEED = 20261125
@@ -20,6 +20,7 @@ class TestHub:
             pytest.param(DATABASE, {}, id="database"),
             pytest.param(NETWORK, {"proxied": True}, id="network"),
             pytest.param(BELL, {"redis": True}, id="doorbell"),
+            pytest.param(5 * CLOCK, {"jumping": True}, id="clock"),
         ],
     )
     async def test_keeps_its_promises_through_every_fault_of(self, tmp_path, faults, surroundings):

@@ -52,6 +52,7 @@ subscription ($after: Int) {
 """
 STATUSES = ("RECEIVED", "OFFERED")
 SENDERS, APPLICATIONS, BATCH = 3, 12, 4
+_JUMPING_CLOCK = Path(__file__).parent / "jumping_clock"
 
 
 class Trial:
@@ -63,6 +64,7 @@ class Trial:
         self.database: Proxy | None = None
         self.clients: list[Proxy] = []
         self.redis: Redis | None = None
+        self.clock: Path | None = None
         self.sent: dict[tuple[str, str], Sent] = {}
         self.recorders: list[Recorder] = []
         self.closed: list[tuple[int | None, str | None]] = []
@@ -84,11 +86,13 @@ class Trial:
         behind: Namespace | None = None,
         proxied: bool = False,
         redis: bool = False,
+        jumping: bool = False,
     ) -> AsyncIterator[Trial]:
         """Furnish a hub, start it, and let senders and receivers loose on it.
 
         `behind`: in a network of its own, with its database on this side of the line. `proxied`: with a
-        proxy before the database and each hub. `redis`: with a Redis as its doorbell.
+        proxy before the database and each hub. `redis`: with a Redis as its doorbell. `jumping`: with a clock
+        that can be set.
         """
         there = {} if behind is None else {"host": behind.there, "prefix": behind.prefix}
         hub = LiveHub(folder, seed, workers=workers, hubs=hubs, **there)  # type: ignore[arg-type]
@@ -101,6 +105,8 @@ class Trial:
             if redis:
                 trial.redis = stack.enter_context(Redis(redis_program(), folder))
                 hub.environment["KOPPELPUNT_BROADCAST_URL"] = trial.redis.url
+            if jumping:
+                trial._take_clock()
             if behind is not None:
                 await trial._lay_line(stack, behind)
             elif proxied:
@@ -111,6 +117,11 @@ class Trial:
             stack.push_async_callback(trial._end)
             trial._begin()
             yield trial
+
+    def _take_clock(self) -> None:
+        self.clock = self.hub.folder / "clock"
+        self.clock.write_text("0", encoding="utf-8")
+        self.hub.environment |= {"PYTHONPATH": str(_JUMPING_CLOCK), "JUMPING_CLOCK": str(self.clock)}
 
     @property
     def _socket(self) -> Path:
