@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ from app.services.bundle import Services
 from app.services.catalogue import CatalogueService
 from app.services.clients import ClientService
 from app.services.deliveries import DeliveryService
+from app.services.export_folders import clear_leftovers
 from app.services.exports import ExportService
 from app.services.feed_expiry import FeedExpiry
 from app.services.following import FollowingService
@@ -187,6 +189,7 @@ class Hub:
                 rates=rates,
             )
             if background:
+                await asyncio.to_thread(clear_leftovers)
                 stack.push_async_callback(security_log.finish)
                 stack.push_async_callback(deliveries.finish)
                 await doorbell.start()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xlsxwriter import Workbook
 
+from app.services.export_folders import export_folder
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
 
     Row = Sequence[str]
 
@@ -42,8 +43,8 @@ def _csv(rows: Sequence[Row]) -> bytes:
 
 async def as_xlsx(columns: Row, pages: AsyncIterator[Sequence[Row]]) -> AsyncIterator[bytes]:
     """Yield an XLSX file with a head line in each sheet; it is put together on disk first."""
-    with tempfile.TemporaryDirectory(prefix="koppelpunt-export-") as folder:
-        path = Path(folder) / "export.xlsx"
+    with export_folder() as folder:
+        path = folder / "export.xlsx"
         book = _Book(path, columns)
         try:
             async for page in pages:
