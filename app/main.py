@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
@@ -145,7 +146,13 @@ def _external(hub: Hub) -> ExternalIssuers | None:
 
 
 def app() -> HubApplication:
-    """Return the application with the settings of the environment (uvicorn's `--factory`)."""
+    """Return the application with the settings of the environment (uvicorn's `--factory`).
+
+    What was loaded up to here stays as long as the process: the garbage collector need not look at it again.
+    """
     settings = load_settings()
     configure_logging(settings.log_level)
-    return create_app(settings)
+    made = create_app(settings)
+    gc.collect()
+    gc.freeze()
+    return made
