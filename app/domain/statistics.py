@@ -38,6 +38,7 @@ class DisclosedEstimate:
     suppressed: bool
     display: str
     as_of: datetime
+    school_years: int | None  # how many earlier ones it builds on
 
 
 @dataclass(frozen=True, slots=True)

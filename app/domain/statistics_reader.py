@@ -148,8 +148,10 @@ class Reader:
             small = block is None or (block.total if category == TOTAL else block.parts.get(category)) is None
             display = HIDDEN if not small else f"<{self._threshold}"
             as_of = self._as_of if block is None else block.as_of
-            return DisclosedEstimate(None, None, None, suppressed=True, display=display, as_of=as_of)
-        value, low, high = block.beside[category]
+            return DisclosedEstimate(
+                None, None, None, suppressed=True, display=display, as_of=as_of, school_years=None
+            )
+        value, low, high, *years = block.beside[category]
         display = f"{value:.0f} ({low:.0f} to {high:.0f})"
         return DisclosedEstimate(
             round(value, 1),
@@ -158,6 +160,7 @@ class Reader:
             suppressed=False,
             display=display,
             as_of=block.as_of,
+            school_years=int(sum(years)),
         )
 
 

@@ -11,11 +11,11 @@ from app.domain.annual_overview import to_keep, year_to_keep
 from app.domain.disclosure.patterns import TOTAL
 from app.domain.disclosure.publishing import TableName, publish
 from app.domain.errors import BadUserInputError
-from app.domain.expected import by_rule
 from app.domain.statistics import Coverage, MultipleRegistrationStatistics, RegistrationStatistics
 from app.domain.statistics_reader import Reader
 from app.persistence.statistics import refreshing
 from app.persistence.unit_of_work import reading
+from app.services.expected_enrolments import estimating
 from app.telemetry import log
 
 if TYPE_CHECKING:
@@ -65,10 +65,12 @@ class StatisticsService:
         latest = await figures.latest()
         made = await figures.make(now)
         silent = await figures.silent(now - _SILENT_AFTER)
-        for school_year in await figures.years(made):
+        years = await figures.years(made)
+        for school_year in years:
             before = await figures.before(latest[0] if latest else made, school_year)
             year = await figures.year(made, school_year)
-            tables = list(publish(year, before, now, self._threshold, by_rule, silent))
+            estimate = await estimating(figures, school_year, years, codes.today(now), self._threshold)
+            tables = list(publish(year, before, now, self._threshold, estimate, silent))
             await figures.publish(made, school_year, tables)
             if school_year == year_to_keep(codes.today(now)):
                 await figures.overviews.keep(school_year, to_keep(tables))

@@ -36,7 +36,12 @@ class DisclosedCount:
         return cls(value=count.value, suppressed=count.suppressed, display=count.display, as_of=count.as_of)
 
 
-@strawberry.type(description="An estimate with its interval of 95 %.")
+@strawberry.type(
+    description="An estimate with its interval of 95 %. Where earlier school years are known, it goes by what"
+    " became of registrations like these: same number of live registrations of the student, same status, as"
+    " many weeks to 1 October. Else each student is one enrolment, shared over the student's live"
+    " registrations by weight of status."
+)
 class DisclosedEstimate:
     """An estimate as it may be shown."""
 
@@ -46,6 +51,9 @@ class DisclosedEstimate:
     suppressed: bool
     display: str
     as_of: datetime = strawberry.field(description="The moment that this estimate is of.")
+    school_years: int | None = strawberry.field(
+        description="How many earlier school years it builds on; 0: none, the rule; null where suppressed."
+    )
 
     @classmethod
     def from_domain(cls, estimate: domain.DisclosedEstimate) -> Self:
@@ -57,6 +65,7 @@ class DisclosedEstimate:
             suppressed=estimate.suppressed,
             display=estimate.display,
             as_of=estimate.as_of,
+            school_years=estimate.school_years,
         )
 
 
@@ -74,7 +83,7 @@ class Figures:
     )
     students: DisclosedCount = strawberry.field(description="Different students behind the registrations.")
     expected_enrolments: DisclosedEstimate = strawberry.field(
-        description="One chance per student, shared over the live registrations by weight of status."
+        description="How many of the live registrations become enrolments on 1 October."
     )
 
 

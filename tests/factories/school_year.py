@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 _SHARED = Path(__file__).parents[3] / "shared" / "data" / "institutions.csv"
 _PATHS = ("BOL", "BOL", "BOL", "BBL", "OVO")
 _CHUNK = 20_000
-_ENROLS = 0.8
 _LEFT = {Step.WITHDRAWN: 0.55, Step.REJECTED: 0.05, Step.ENROLLED: 0.06}
 
 _REGISTRATION = [
@@ -73,13 +72,26 @@ def institutions() -> list[tuple[str, str]]:
 
 
 class Country:
-    """Draws students; the same seed draws the same ones."""
+    """Draws students; the same seed draws the same ones.
 
-    def __init__(self, school_year: int, seed: int = 1, programmes: int = 400) -> None:
+    `enrols` is the share of students who enrol somewhere; what students of an institution do differs from it
+    by `differing` (standard deviation, the same in every year and for every seed).
+    """
+
+    def __init__(
+        self,
+        school_year: int,
+        seed: int = 1,
+        programmes: int = 400,
+        enrols: float = 0.8,
+        differing: float = 0.0,
+    ) -> None:
         self._random = Random(seed)
         self._school_year = school_year
         self._count_date = datetime(school_year, 10, 1, tzinfo=UTC)
         self._institutions = institutions()
+        tastes = Random(0)
+        self._enrols = [min(0.98, tastes.gauss(enrols, differing)) for _ in self._institutions]
         self._sizes = [self._random.paretovariate(1.2) for _ in self._institutions]
         self._offers = {
             brin: self._random.sample(range(programmes), min(programmes, 20 + int(30 * size)))
@@ -92,7 +104,7 @@ class Country:
         weights = REGISTRATIONS_OF_A_STUDENT
         several = draw.choices(range(1, len(weights) + 1), weights)[0]
         home = draw.choices(range(len(self._institutions)), self._sizes)[0]
-        chosen = draw.randrange(several) if draw.random() < _ENROLS else None
+        chosen = draw.randrange(several) if draw.random() < self._enrols[home] else None
         region = self._institutions[home][1] if draw.random() < 0.8 else None
         found: list[tuple[What, Statuses]] = []
         for number in range(several):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from app.domain.disclosure.patterns import TOTAL
 from app.domain.disclosure.students import coverage, overlap, spread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from datetime import datetime
 
     from app.domain.cube import Cell
@@ -66,7 +67,8 @@ class Before:
         return self.blocks.get((name, of))
 
 
-Estimate = tuple[float, float, float]
+# Of a cell of a table by programme: value, low, high, and the number of school years behind them.
+Estimating = Callable[[str, str, "Cell"], tuple[float, float, float, float]]
 
 
 def publish(
@@ -74,7 +76,7 @@ def publish(
     before: Before,
     now: datetime,
     threshold: int,
-    estimate: Callable[[str, str, Cell], Estimate],
+    estimate: Estimating,
     silent: Mapping[str, Collection[str]],
 ) -> Iterator[Published]:
     """Yield every table of a school year; `silent` are the institutions that were, by region."""
@@ -110,7 +112,7 @@ def _of_students(
     brin: str,
     now: datetime,
     threshold: int,
-    estimate: Callable[[str, str, Cell], Estimate],
+    estimate: Estimating,
 ) -> Iterator[Published]:
     cells = {TOTAL: year.total(brin), **year.of(Dimension.PROGRAMME, brin)}
 

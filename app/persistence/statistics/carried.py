@@ -1,8 +1,8 @@
-"""What removed students have left in the cube: their contributions, added up cell by cell."""
+"""What removed students have left in the figures: their contributions, added up cell by cell."""
 
 from __future__ import annotations
 
-from app.persistence.statistics import contributions
+from app.persistence.statistics import contributions, history
 from app.persistence.statistics.contributions import KEY, MEASURES, STRATUM_KEY
 
 _WHOSE = "and student_id = any($1::bigint[])"
@@ -23,3 +23,4 @@ CARRY_CELLS = _carry("statistics_carried_cell", KEY, MEASURES, contributions.cel
 CARRY_STRATA = _carry(
     "statistics_carried_stratum", STRATUM_KEY, ("registrations",), contributions.strata(_WHOSE)
 )
+CARRY_HISTORY = _carry("statistics_carried_history", history.KEY, history.COUNTS, history.TO_CARRY)

@@ -10,6 +10,7 @@ from app.domain.disclosure.year import YearOfCells
 from app.persistence.statistics import carried, snapshots
 from app.persistence.statistics.annual_overviews import AnnualOverviews
 from app.persistence.statistics.encoding import decoded, encoded
+from app.persistence.statistics.history import Histories
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -32,6 +33,11 @@ class Statistics:
         """What is kept of 1 October."""
         return AnnualOverviews(self._connection)
 
+    @property
+    def histories(self) -> Histories:
+        """What became of registrations in earlier school years."""
+        return Histories(self._connection)
+
     async def carry(self, student_ids: Collection[int]) -> None:
         """Keep these students in every later snapshot, though their rows go.
 
@@ -40,7 +46,7 @@ class Statistics:
         them twice.
         """
         ids = list(student_ids)
-        for statement in (carried.CARRY_CELLS, carried.CARRY_STRATA):
+        for statement in (carried.CARRY_CELLS, carried.CARRY_STRATA, carried.CARRY_HISTORY):
             await self._connection.execute(statement, ids)
 
     async def latest(self) -> tuple[int, datetime] | None:

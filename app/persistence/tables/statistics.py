@@ -112,3 +112,31 @@ class StatisticsCarriedStratumRow(SQLModel, table=True):
     )
     status: Status = Field(sa_column=columns.choice(Status, primary=True))
     registrations: int = Field(sa_type=BigInteger)
+
+
+class Outcomes(SQLModel):
+    """Live registrations so many weeks before 1 October, and how many were enrolments on it."""
+
+    school_year: int = Field(
+        primary_key=True, sa_type=SmallInteger, sa_column_kwargs={"autoincrement": False}
+    )
+    weeks: int = Field(primary_key=True, sa_type=SmallInteger, sa_column_kwargs={"autoincrement": False})
+    brin: str = Field(primary_key=True)
+    live_of_student: int = Field(
+        primary_key=True, sa_type=SmallInteger, sa_column_kwargs={"autoincrement": False}
+    )
+    status: str = Field(primary_key=True, max_length=30)
+    live: int = Field(sa_type=BigInteger)
+    enrolled: int = Field(sa_type=BigInteger)
+
+
+class StatisticsHistoryRow(Outcomes, table=True):
+    """The outcomes of a school year as of so many weeks before 1 October; written once, kept for good."""
+
+    __tablename__ = "statistics_history"
+
+
+class StatisticsCarriedHistoryRow(Outcomes, table=True):
+    """What removed students have left in outcomes that were not frozen yet."""
+
+    __tablename__ = "statistics_carried_history"
