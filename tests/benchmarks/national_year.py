@@ -1,8 +1,9 @@
 """Freezes the figures of a national year and says what that took: `python -m tests.benchmarks.national_year`.
 
-    python -m tests.benchmarks.national_year [STUDENTS] [--count]
+    python -m tests.benchmarks.national_year [STUDENTS] [--history] [--count]
 
-450,000 students by default. `--count` compares every cell with a count in plain Python.
+450,000 students by default. `--history` puts as many into the school year before, from whose outcomes
+expected enrolments are told. `--count` compares every cell with a count in plain Python.
 """
 
 from __future__ import annotations
@@ -47,7 +48,10 @@ async def _filled(url: str, students: int) -> None:
         started = perf_counter()
         await connection.execute("set statement_timeout = 0")
         await put_institutions(connection)
-        changes = await fill(connection, Country(_YEAR), students, _YEAR)
+        years = (_YEAR - 1, _YEAR) if "--history" in sys.argv else (_YEAR,)
+        changes = 0
+        for year in years:
+            changes += await fill(connection, Country(year), students, year)
         await connection.execute(_FOLLOWED)
         await connection.execute("analyze follow")
         made = await connection.fetchval("select count(*) from registration")

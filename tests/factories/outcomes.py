@@ -30,12 +30,12 @@ class Told(NamedTuple):
     moments: Sequence[datetime]
     statuses: Sequence[str]
 
-    def by(self, moment: datetime) -> tuple[datetime | None, str | None]:
-        """Return the last status from before a moment, and when it was taken."""
+    def by(self, moment: datetime) -> tuple[datetime, str]:
+        """Return the last status from before a moment ('': none), and when it was taken."""
         for taken, status in zip(reversed(self.moments), reversed(self.statuses), strict=True):
             if taken < moment:
                 return taken, status
-        return None, None
+        return moment, ""
 
 
 class Laid(NamedTuple):
@@ -63,7 +63,7 @@ def laid_out(registrations: Iterable[Told], school_year: int, weeks: int) -> lis
     found = []
     for own in by_student.values():
         live = [(one, status) for one in own if (status := one.by(then)[1]) in WEIGHT]
-        outcomes = [(one.by(end)[0], one) for one in own if one.by(end)[1] == "ENROLLED"]
+        outcomes = [(taken, one) for one in own for taken, status in [one.by(end)] if status == "ENROLLED"]
         enrolment = max(outcomes, key=lambda outcome: outcome[0])[1] if outcomes else None
         weights = sum(WEIGHT[status] for _, status in live)
         found += [
