@@ -20,14 +20,20 @@ from app.transport.http_protocol import end_streams
 if TYPE_CHECKING:
     import asyncio
 
+    from websockets.frames import Frame
     from websockets.http11 import Request
 
 _WRITE_BUFFER = 32_768
 _BAD_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _SHUTDOWN_SECONDS = 3
+_MOST_FRAMES = 100  # pings, pongs and parts of messages in a second
+_PIECE = 4096  # bytes: at most 682 frames
+_MOST_WAITING = 250  # messages that came together
 # uvicorn writes the whole address of a handshake at level INFO, query string included.
 _QUIET = logging.getLogger("uvicorn.error.websocket")
 _QUIET.setLevel(logging.WARNING)
+# And a traceback for each text that is no UTF-8, for which the peer is told 1007.
+_QUIET.addFilter(lambda line: line.exc_info is None or line.exc_info[0] is not UnicodeDecodeError)
 
 
 class HubProtocol(WebSocketsSansIOProtocol):
@@ -35,6 +41,8 @@ class HubProtocol(WebSocketsSansIOProtocol):
 
     late = False
     full_since: float | None = None
+    _counted = 0
+    _counted_since = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection with a small write buffer: what is behind is better kept in the feed."""
@@ -44,8 +52,14 @@ class HubProtocol(WebSocketsSansIOProtocol):
         self.conn.available_extensions = []
 
     def data_received(self, data: bytes) -> None:
-        """Read on, and refuse a handshake that cannot be read: uvicorn would leave its connection open."""
-        super().data_received(data)
+        """Read on, and refuse a handshake that cannot be read: uvicorn would leave its connection open.
+
+        In pieces, since whatever is passed on is parsed to its last frame before anybody looks at the first.
+        """
+        for start in range(0, len(data), _PIECE):
+            if self.transport.is_closing():
+                return
+            super().data_received(data[start : start + _PIECE])
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
             self.transport.write(_BAD_HANDSHAKE)
             self.transport.close()
@@ -58,6 +72,38 @@ class HubProtocol(WebSocketsSansIOProtocol):
             extensions[LINE] = self
             if (certificate := shown_on(self.transport)) is not None:
                 cast("dict[str, object]", self.scope)[CERTIFICATE] = certificate
+
+    def handle_ping(self) -> None:
+        """Answer, within reason: answers that are not taken would fill the memory."""
+        if self._bears():
+            super().handle_ping()
+
+    def handle_pong(self, event: Frame) -> None:
+        """Take a pong, within reason."""
+        if self._bears():
+            super().handle_pong(event)
+
+    def handle_cont(self, event: Frame) -> None:
+        """Take a part of a message, within reason: an empty one counts nowhere else, and is kept."""
+        if self._bears():
+            super().handle_cont(event)
+
+    def send_receive_event_to_app(self) -> None:
+        """Let a message wait for the application, within reason: ten thousand may come at once."""
+        if self.queue.qsize() < _MOST_WAITING:
+            super().send_receive_event_to_app()
+        else:
+            self.abort()
+
+    def _bears(self) -> bool:
+        """Count a frame that no message accounts for; cut who sends more of them than anybody needs."""
+        now = self.loop.time()
+        if now - self._counted_since >= 1:
+            self._counted, self._counted_since = 0, now
+        self._counted += 1
+        if self._counted > _MOST_FRAMES:
+            self.abort()
+        return self._counted <= _MOST_FRAMES
 
     def write(self, frame: bytes) -> bool:
         """Write a whole frame, unless the peer is behind or the connection about to end."""

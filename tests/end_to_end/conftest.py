@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
+import psutil
 import pytest
 
 from app.domain.access import Role
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 INSTITUTIONS = [Institution(brin, f"Institution {brin}") for brin in (BRIN, OTHER_BRIN, FOREIGN_BRIN)]
+_TABLES = (
+    "status_message", "refused_message", "registration", "student", "status_event", "pending_event", "follow",
+    "feed", "feed_entry", "webhook", "client",
+)  # fmt: skip
 PROGRAMMES = [Programme(PROGRAMME, "Software developer", 4)]
 
 
@@ -139,3 +144,32 @@ async def own_hub(a_hub: Callable[..., LiveHub]) -> AsyncIterator[LiveHub]:
     await with_database(made, lambda database: CatalogueService(database).put(INSTITUTIONS, PROGRAMMES))
     yield made
     await asyncio.to_thread(made.stop)
+
+
+@pytest.fixture
+def work(hub: LiveHub) -> Callable[[], float]:
+    """Return what tells how many seconds of CPU the hub has used so far."""
+    assert hub.process is not None
+    top = psutil.Process(hub.process.pid)
+    processes = [top, *top.children(recursive=True)]
+
+    def used() -> float:
+        return sum(sum(one.cpu_times()[:2]) for one in processes if one.is_running())
+
+    return used
+
+
+@pytest.fixture
+async def written(hub: LiveHub) -> AsyncIterator[Callable[[], Any]]:
+    """Return what counts all rows, once what went before has its numbers."""
+    connection = await asyncpg.connect(hub.environment["KOPPELPUNT_DATABASE_URL"])
+    counts = ", ".join(f"(select count(*) from {table})" for table in _TABLES)  # noqa: S608 - our own names
+
+    async def count() -> tuple[int, ...]:
+        return tuple(await connection.fetchrow(f"select {counts}"))  # type: ignore[arg-type]
+
+    async with asyncio.timeout(20):
+        while await connection.fetchval("select count(*) from pending_event"):  # noqa: ASYNC110 - a table
+            await asyncio.sleep(0.02)
+    yield count
+    await connection.close()

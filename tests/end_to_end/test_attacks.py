@@ -7,9 +7,7 @@ import json
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-import asyncpg
 import httpx
-import psutil
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -25,45 +23,12 @@ if TYPE_CHECKING:
 
 HARMLESS = Attack("none", json.dumps({"query": VIEWER}).encode())
 _CPU_SECONDS = 0.1
-_TABLES = (
-    "status_message", "refused_message", "registration", "student", "status_event", "pending_event", "follow",
-    "feed", "feed_entry", "webhook", "client",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def http(hub: LiveHub) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=hub.url, timeout=60) as client:
         yield client
-
-
-@pytest.fixture
-def work(hub: LiveHub) -> Callable[[], float]:
-    """Return what tells how many seconds of CPU the hub has used so far."""
-    assert hub.process is not None
-    top = psutil.Process(hub.process.pid)
-    processes = [top, *top.children(recursive=True)]
-
-    def used() -> float:
-        return sum(sum(one.cpu_times()[:2]) for one in processes if one.is_running())
-
-    return used
-
-
-@pytest.fixture
-async def written(hub: LiveHub) -> AsyncIterator[Callable[[], Any]]:
-    """Return what counts all rows, once what went before has its numbers."""
-    connection = await asyncpg.connect(hub.environment["KOPPELPUNT_DATABASE_URL"])
-    counts = ", ".join(f"(select count(*) from {table})" for table in _TABLES)  # noqa: S608 - our own names
-
-    async def count() -> tuple[int, ...]:
-        return tuple(await connection.fetchrow(f"select {counts}"))  # type: ignore[arg-type]
-
-    async with asyncio.timeout(20):
-        while await connection.fetchval("select count(*) from pending_event"):  # noqa: ASYNC110 - a table
-            await asyncio.sleep(0.02)
-    yield count
-    await connection.close()
 
 
 def sent(http: httpx.Client, client: LiveClient, attack: Attack) -> httpx.Response:

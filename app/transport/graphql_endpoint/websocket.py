@@ -62,6 +62,7 @@ _CLIENT_FULL = Close(FULL, "Too many connections of this client")
 _UNAVAILABLE = Close(FULL, "Not available now, try again shortly")
 _SILENT = Close(1001, "No answer to pings")
 _LONGEST_ID = 128
+_MOST_BEFORE_INIT = 20  # messages of somebody whom nobody knows yet
 _FAR = 10_000_000.0  # seconds; loops refuse timers that are set for eternity
 
 
@@ -147,7 +148,10 @@ class WebSocketConnection:
         return principal
 
     async def _await_init(self) -> dict[str, object] | None:
-        while message := await self._receive():
+        for _ in range(_MOST_BEFORE_INIT):
+            message = await self._receive()
+            if message is None:
+                return None
             match message["type"]:
                 case "connection_init":
                     return message
@@ -161,6 +165,7 @@ class WebSocketConnection:
                 case _:
                     self.end(_MALFORMED)
                     return None
+        self.end(_UNAUTHORIZED)
         return None
 
     async def _authenticate(self, payload: object) -> Principal | None:
@@ -218,11 +223,18 @@ class WebSocketConnection:
         return message
 
     async def _handle(self, message: dict[str, object], principal: Principal) -> None:
+        if message["type"] == "subscribe":
+            await self._subscribe(message, principal)  # which counts for itself
+            return
+        if message["type"] == "complete":  # each goes with a `subscribe`
+            await self._complete(message.get("id"))
+            return
+        try:
+            self._edge.spend(principal, RateKind.REQUESTS)
+        except RateLimitedError:
+            self.end(_UNAVAILABLE)
+            return
         match message["type"]:
-            case "subscribe":
-                await self._subscribe(message, principal)
-            case "complete":
-                await self._complete(message.get("id"))
             case "ping":
                 await self._send(encode_message("pong", message.get("payload")))
             case "pong":
