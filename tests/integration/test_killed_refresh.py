@@ -16,11 +16,22 @@ from tests.factories.world import BRIN, a_message
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+# Figures are published only while nobody holds this lock. It is looked at, so that no limit for locks counts.
+_HELD = 4711
+_HOLD_UP = f"""
+create function hold_up() returns trigger language plpgsql as $$ begin
+  while exists (select from pg_locks where locktype = 'advisory' and objid = {_HELD}) loop
+    perform pg_sleep(0.02);
+  end loop;
+  return null;
+end $$;
+create trigger hold_up before insert on statistics_table for each statement execute function hold_up();
+"""
 _WAITING = """
 select count(*) from pg_stat_activity
-where datname = current_database() and wait_event_type = 'Lock' and query ilike $1
+where datname = current_database() and wait_event is not null and state = 'active' and query ilike $1
 """
-_PUBLISHING, _QUEUEING = "%insert into statistics_table%", "%pg_advisory_lock%"
+_PUBLISHING, _QUEUEING = "%insert into statistics_table%", "%pg_advisory_lock($1)%"
 
 
 @pytest.fixture
@@ -49,14 +60,16 @@ def started(world):
 @asynccontextmanager
 async def held_up(world) -> AsyncIterator[None]:
     """Let no table be published meanwhile, so that a refresh stops half-way: cells made, no figures yet."""
-    async with world.hub.database.connection() as connection, connection.transaction():
-        await connection.execute("lock table statistics_table in share mode")
-        yield
+    async with world.hub.database.connection() as connection:
+        await connection.execute(_HOLD_UP)
+        async with connection.transaction():
+            await connection.execute("select pg_advisory_xact_lock($1)", _HELD)
+            yield
 
 
 async def waiting(world, what: str) -> None:
-    """Wait until a statement waits for a lock."""
-    async with asyncio.timeout(30), world.hub.database.connection() as connection:
+    """Wait until a statement waits."""
+    async with asyncio.timeout(60), world.hub.database.connection() as connection:
         while not await connection.fetchval(_WAITING, what):  # noqa: ASYNC110 - it is asked for
             await asyncio.sleep(0.02)
 
