@@ -183,13 +183,19 @@ class Plans:
             key.append(value)
         return self._plan(tuple(key))
 
+    @property
+    def most(self) -> int:
+        """How many there may come to be."""
+        return 2 ** len(self._switches) if len(self._switches) <= _MOST_SWITCHES else 0
+
     def _plan(self, key: tuple[bool, ...]) -> Plan | EventPlan | None:
+        if not self.most:
+            return None
         if key not in self._made:
             self._made[key] = None
-            if len(key) <= _MOST_SWITCHES:
-                with suppress(UncompilableError):
-                    switches = dict(zip(self._switches, key, strict=True))
-                    self._made[key] = _compile(self._schema, self._document, self._operation, switches)
+            with suppress(UncompilableError):
+                switches = dict(zip(self._switches, key, strict=True))
+                self._made[key] = _compile(self._schema, self._document, self._operation, switches)
         return self._made[key]
 
 

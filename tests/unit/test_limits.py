@@ -150,21 +150,15 @@ class TestDocuments:
         kept = documents()
         assert kept.prepare("{hello}", None) is kept.prepare("{hello}", None)
 
-    def test_forget_the_oldest_beyond_their_count(self) -> None:
-        kept = documents(max_count=2)
+    def test_forget_the_oldest_beyond_their_bytes(self) -> None:
+        size = documents().prepare("{  hello}", None).size
+        kept = documents(max_bytes=2 * size)
         first = kept.prepare("{hello}", None)
         second = kept.prepare("{ hello}", None)
         assert kept.prepare("{hello}", None) is first
         kept.prepare("{  hello}", None)
         assert kept.prepare("{hello}", None) is first
         assert kept.prepare("{ hello}", None) is not second
-
-    def test_forget_the_oldest_beyond_their_size(self) -> None:
-        kept = documents(max_characters=15)
-        first = kept.prepare("{hello}", None)
-        kept.prepare("{ hello}", None)
-        kept.prepare("{  hello}", None)
-        assert kept.prepare("{hello}", None) is not first
 
     def test_raise_a_plain_refusal_below(self) -> None:
         with pytest.raises(BadUserInputError):
