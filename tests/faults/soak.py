@@ -15,6 +15,8 @@ from tests.faults.breaking import BELL, CLOCK, DATABASE, NETWORK, PROCESSES, fil
 from tests.faults.small_disk import may_mount, small_disk
 from tests.faults.trial import Trial
 
+_MEGABYTES_A_MINUTE = 100  # the hub writes half of that
+
 
 async def soak(minutes: float, seed: int) -> int:
     """Break what chance picks until the time is up; return the number of broken promises."""
@@ -25,7 +27,7 @@ async def soak(minutes: float, seed: int) -> int:
         if has_redis := sys.version_info < (3, 13):
             faults += BELL
         if may_mount():
-            stack.enter_context(small_disk(folder, megabytes=400))
+            stack.enter_context(small_disk(folder, megabytes=400 + int(minutes * _MEGABYTES_A_MINUTE)))
             faults.append(fill_the_disk)
         async with Trial.running(
             folder, seed, workers=3, proxied=True, redis=has_redis, jumping=True
@@ -34,9 +36,9 @@ async def soak(minutes: float, seed: int) -> int:
             while time.monotonic() < ends_at:
                 # Two at once now and then: nothing waits for the other to be over.
                 chosen = trial.hub.random.sample(faults, trial.hub.random.choice((1, 1, 1, 2)))
+                print(" and ".join(fault.__name__ for fault in chosen), end=": ", flush=True)
                 await asyncio.gather(*(fault(trial) for fault in chosen), return_exceptions=True)
-                names = " and ".join(fault.__name__ for fault in chosen)
-                print(f"{names}: went on after {await trial.goes_on(120):.1f} s", flush=True)
+                print(f"went on after {await trial.goes_on(120):.1f} s", flush=True)
                 await asyncio.sleep(trial.hub.random.random() * 2)
             found = await trial.finish(120)
     for problem in found:
