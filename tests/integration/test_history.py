@@ -97,6 +97,15 @@ class TestOutcomes:
             await remove(country, (await students_of(country))[:200])
             assert sorted(await figures.histories.of(_EARLIER, 20)) == counted
 
+    async def test_of_other_weeks_are_carried_when_one_is_frozen(self, country):
+        counted = {weeks: sorted(past(await laid(country, _EARLIER, weeks))) for weeks in (19, 4)}
+        async with refreshing(country.hub.database) as figures:
+            await figures.histories.of(_EARLIER, 20)
+        await remove(country, Random(1).sample(await students_of(country), 300))
+        async with refreshing(country.hub.database) as figures:
+            for weeks, expected in counted.items():
+                assert sorted(await figures.histories.of(_EARLIER, weeks)) == expected
+
     async def test_stay_once_they_are_frozen(self, country):
         async with refreshing(country.hub.database) as figures:
             before = await figures.histories.of(_EARLIER, 20)

@@ -74,11 +74,11 @@ select {", ".join(KEY)}, {", ".join(f"sum({count})" for count in COUNTS)} from (
 # All weeks of the school years that these students have registrations in, but those that are frozen.
 TO_CARRY = outcomes(
     f"""
-  select school_year, weeks::smallint as weeks
+  select year.school_year, week.weeks::smallint as weeks
   from (select distinct school_year from registration where student_id = any($1::bigint[])) year
-  cross join generate_series(0, {MOST_WEEKS}) weeks
+  cross join generate_series(0, {MOST_WEEKS}) as week(weeks)
   where not exists (
-    select from statistics_history h where h.school_year = year.school_year and h.weeks = weeks
+    select from statistics_history h where h.school_year = year.school_year and h.weeks = week.weeks
   )
 """,
     "and r.student_id = any($1::bigint[])",
