@@ -145,14 +145,15 @@ class TestFrames:
             await speak(writer, frame(TEXT, greeting))
             assert b"connection_ack" in await reader.read(1_000)
 
-    async def test_of_a_known_client_count_as_its_requests(self, a_hub: Any, join: Any) -> None:
+    @pytest.mark.parametrize("said", [b'{"type":"pong"}', b'{"type":"complete","id":"1"}'])
+    async def test_of_a_known_client_count_as_its_requests(self, a_hub: Any, join: Any, said: bytes) -> None:
         own = a_hub(rate_requests=5)
         await asyncio.to_thread(own.start)
         client = await join(own, Role.OS)
         async with connected(own) as (reader, writer):
             payload = {"authorization": f"Bearer {client.token}"}
             greeting = json.dumps({"type": "connection_init", "payload": payload}).encode()
-            await speak(writer, frame(TEXT, greeting) + frame(TEXT, b'{"type":"pong"}') * 60)
+            await speak(writer, frame(TEXT, greeting) + frame(TEXT, said) * 60)
             assert await closed_with(reader) == 1013
         own.stop()
 

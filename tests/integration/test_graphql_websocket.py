@@ -12,6 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
+from app.domain.errors import RateLimitedError
 from app.transport.graphql_endpoint import Limits
 from tests.scratch_graphql import NUMBER, Live, a_principal, live
 
@@ -38,6 +39,13 @@ async def server() -> AsyncIterator[Live]:
 async def hub(server: Live) -> AsyncIterator[Live]:
     yield server
     await server.reset()
+
+
+class NothingLeft:
+    """The rates of clients that have used up what is theirs."""
+
+    def spend(self, *_: object) -> None:
+        raise RateLimitedError(1.0)
 
 
 def subscribe(
@@ -237,6 +245,24 @@ class TestConnection:
     async def test_ends_for_a_peer_that_says_nothing(self) -> None:
         async with live(Limits(ping_seconds=0.05, silence_seconds=0.2)) as hub, connected(hub) as socket:
             assert (await ending(socket))[0] == 1001
+
+    async def test_lives_on_by_answers_of_a_client_that_may_send_nothing_more(self) -> None:
+        limits = Limits(ping_seconds=0.05, silence_seconds=0.3)
+        async with live(limits, rates=NothingLeft()) as hub, connected(hub) as socket:
+            for _ in range(10):
+                assert json.loads(await socket.recv())["type"] == "ping"
+                await say(socket, {"type": "pong"})
+            await say(socket, {"type": "pong"}, {"type": "pong"}, {"type": "pong"})
+            assert (await ending(socket))[0] == 1013
+
+    async def test_ends_for_more_completes_than_subscriptions_of_such_a_client(self) -> None:
+        async with live(rates=NothingLeft()) as hub, connected(hub) as socket:
+            for _ in range(10):
+                await say(socket, subscribe("1"))
+                assert (await hear(socket))["payload"][0]["extensions"]["code"] == "RATE_LIMITED"
+                await say(socket, {"type": "complete", "id": "1"})
+            await say(socket, {"type": "complete", "id": "1"}, {"type": "complete", "id": "1"})
+            assert (await ending(socket))[0] == 1013
 
     async def test_is_cut_for_a_peer_that_reads_nothing(self) -> None:
         limits = Limits(ping_seconds=0.1, stall_seconds=0.5)

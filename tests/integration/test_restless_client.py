@@ -61,9 +61,9 @@ class TestRestlessClient:
         self, template: str, key_files: dict[str, Path]
     ) -> None:
         async with (
-            served(template, rate_requests=1, **key_files) as hub,
+            served(template, rate_requests=2, **key_files) as hub,
             hub.door() as door,
-        ):  # and ten at once
+        ):  # and twenty at once, of which the other client needs twelve
             other, restless = await hub.client(), await hub.client()
             before = SUBSCRIPTIONS._value.get()
             async with connected(door, other) as quiet, connected(door, restless) as socket:

@@ -80,6 +80,7 @@ class WebSocketConnection:
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[Close] = self._loop.create_future()
         self._subscriptions: dict[str, asyncio.Task[None]] = {}
+        self._due = 0  # `pong` to our pings, `complete` to subscriptions: they cost the client nothing
         self._heard_at = self._pinged_at = self._loop.time()
 
     def end(self, close: Close) -> None:
@@ -223,18 +224,22 @@ class WebSocketConnection:
         return message
 
     async def _handle(self, message: dict[str, object], principal: Principal) -> None:
-        if message["type"] == "subscribe":
+        kind = message["type"]
+        if kind == "subscribe":
+            self._due += 1
             await self._subscribe(message, principal)  # which counts for itself
             return
-        if message["type"] == "complete":  # each goes with a `subscribe`
-            await self._complete(message.get("id"))
-            return
-        try:
-            self._edge.spend(principal, RateKind.REQUESTS)
-        except RateLimitedError:
-            self.end(_UNAVAILABLE)
-            return
-        match message["type"]:
+        if kind in {"complete", "pong"} and self._due:
+            self._due -= 1
+        else:
+            try:
+                self._edge.spend(principal, RateKind.REQUESTS)
+            except RateLimitedError:
+                self.end(_UNAVAILABLE)
+                return
+        match kind:
+            case "complete":
+                await self._complete(message.get("id"))
             case "ping":
                 await self._send(encode_message("pong", message.get("payload")))
             case "pong":
@@ -318,6 +323,7 @@ class WebSocketConnection:
             self.end(_FORBIDDEN)
         self._line.late = self._heard_at < self._pinged_at
         self._pinged_at = now
+        self._due += 1
 
     # The end
 
