@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_MOST_COUNTED = 2_000  # above, the normal distribution is within half a registration of it
+_MOST_COUNTED = 2_000  # above, the normal distribution does
 _NORMAL_95 = 1.96
 _NEGLIGIBLE = 1e-12
 

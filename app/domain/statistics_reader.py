@@ -151,7 +151,7 @@ class Reader:
             return DisclosedEstimate(
                 None, None, None, suppressed=True, display=display, as_of=as_of, school_years=None
             )
-        value, low, high, *years = block.beside[category]
+        value, low, high, *years = block.beside[category]  # tables of before history had none of them
         display = f"{value:.0f} ({low:.0f} to {high:.0f})"
         return DisclosedEstimate(
             round(value, 1),

@@ -5,8 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from app.domain import codes
-from app.domain.errors import BadUserInputError
+from app.domain.school_year import require_school_year
 from app.persistence.unit_of_work import unit_of_work
 
 if TYPE_CHECKING:
@@ -31,9 +30,8 @@ class AnalysisExport:
 
         Raises BadUserInputError when this is no school year.
         """
-        if school_year is not None and not codes.is_school_year(school_year, self._clock()):
-            field = "school-year"
-            raise BadUserInputError(field, "A school year lies between 2016 and next year + 1.")
+        if school_year is not None:
+            require_school_year(school_year, self._clock(), "school-year")
         secret = secrets.token_bytes(32)
         chunk: list[AnalysisRow] = []
         async with unit_of_work(self._database, "repeatable_read") as unit:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.domain import codes
 from app.domain.access import Principal, require_statistics_of
 from app.domain.annual_overview import TABLES, AnnualOverview, NoAnnualOverviewError
 from app.domain.disclosure.patterns import TOTAL
 from app.domain.disclosure.publishing import TableName
-from app.domain.errors import BadUserInputError
+from app.domain.school_year import require_school_year
 from app.domain.statistics_reader import Reader
 from app.persistence.unit_of_work import reading
 
@@ -34,10 +33,7 @@ class AnnualOverviewService:
         `place` stands before the name of a field that is refused.
         """
         require_statistics_of(principal, None)
-        if not codes.is_school_year(school_year, self._clock()):
-            raise BadUserInputError(
-                f"{place}schoolYear", "A school year lies between 2016 and next year + 1."
-            )
+        require_school_year(school_year, self._clock(), f"{place}schoolYear")
         async with reading(self._database) as unit:
             tables = await unit.statistics.overviews.tables(school_year)
         if not tables:

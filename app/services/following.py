@@ -20,6 +20,7 @@ from app.domain.following import (
 )
 from app.domain.rates import Quotas
 from app.domain.record import Activity
+from app.domain.school_year import NO_SCHOOL_YEAR
 from app.domain.status_message import Refusal
 from app.persistence.follows import NewFollow
 from app.persistence.retry import CONTENTION
@@ -216,7 +217,7 @@ class FollowingService:
         """Raise BadUserInputError for a filter that cannot be."""
         field = wanted.defect(self._clock())
         if field == "schoolYear":
-            raise BadUserInputError(f"{path}{field}", "A school year lies between 2016 and next year + 1.")
+            raise BadUserInputError(f"{path}{field}", NO_SCHOOL_YEAR)
         if field is not None:
             raise BadUserInputError(f"{path}{field}", "A day from August 2016 up to today is expected.")
 

@@ -10,6 +10,7 @@ from app.domain.access import Principal, Role, Scope, require
 from app.domain.errors import BadUserInputError, ForbiddenError, LimitExceededError
 from app.domain.reconciliation import Part, compare, is_prefix
 from app.domain.record import Activity
+from app.domain.school_year import NO_SCHOOL_YEAR
 from app.persistence.unit_of_work import reading
 from app.persistence.visible_registrations import Viewpoint
 from app.services.processing_log import ProcessingLog
@@ -77,7 +78,7 @@ class ReconciliationService:
         if not codes.is_brin(part.brin):
             field, message = "brin", "This is no BRIN."
         elif not codes.is_school_year(part.school_year, self._clock()):
-            field, message = "schoolYear", "A school year lies between 2016 and next year + 1."
+            field, message = "schoolYear", NO_SCHOOL_YEAR
         elif not is_prefix(part.prefix):
             field, message = "prefix", "A prefix has up to 8 hexadecimal digits, in small letters."
         if field is not None:

@@ -10,6 +10,7 @@ from app.domain import codes
 from app.domain.access import Principal, Scope, require
 from app.domain.errors import BadUserInputError
 from app.domain.record import Activity
+from app.domain.school_year import require_school_year
 from app.persistence.unit_of_work import reading
 from app.persistence.visible_registrations import RegistrationFilter, Viewpoint, VisibleRegistrations
 from app.services.processing_log import ProcessingLog
@@ -122,9 +123,8 @@ class RegistrationService:
         if wanted.brin is not None and not codes.is_brin(wanted.brin):
             field = "brin"
             raise BadUserInputError(field, "This is no BRIN.")
-        if wanted.school_year is not None and not codes.is_school_year(wanted.school_year, self._clock()):
-            field = "schoolYear"
-            raise BadUserInputError(field, "A school year lies between 2016 and next year + 1.")
+        if wanted.school_year is not None:
+            require_school_year(wanted.school_year, self._clock())
         processing = self._log.begin(principal, Activity.READ_REGISTRATIONS)
         async with reading(self._database) as unit:
             page = await unit.seen_from(viewpoint, self._names).page(wanted, after, size)

@@ -11,6 +11,7 @@ from app.domain.annual_overview import to_keep, year_to_keep
 from app.domain.disclosure.patterns import TOTAL
 from app.domain.disclosure.publishing import TableName, publish
 from app.domain.errors import BadUserInputError
+from app.domain.school_year import require_school_year
 from app.domain.statistics import Coverage, MultipleRegistrationStatistics, RegistrationStatistics
 from app.domain.statistics_reader import Reader
 from app.persistence.statistics import refreshing
@@ -138,7 +139,7 @@ class StatisticsService:
     async def coverage(self, principal: Principal, region: str, school_year: int) -> Coverage | None:
         """Return how a region's students are followed, or None before the first snapshot."""
         require_coverage_of(principal, region)
-        self._judge_year(school_year)
+        require_school_year(school_year, self._clock())
         found = await self._read(school_year, [(TableName.COVERAGE, region), (TableName.SILENCE, region)])
         if found is None:
             return None
@@ -150,14 +151,9 @@ class StatisticsService:
         if brin is not None and not codes.is_brin(brin):
             field = "brin"
             raise BadUserInputError(field, "This is no BRIN.")
-        self._judge_year(school_year)
+        require_school_year(school_year, self._clock())
         require_statistics_of(principal, brin)
         return brin or TOTAL
-
-    def _judge_year(self, school_year: int) -> None:
-        if not codes.is_school_year(school_year, self._clock()):
-            field = "schoolYear"
-            raise BadUserInputError(field, "A school year lies between 2016 and next year + 1.")
 
     async def _read(
         self, school_year: int, wanted: Collection[tuple[TableName, str]]

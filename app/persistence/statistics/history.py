@@ -28,8 +28,8 @@ _STATUSES = [*sorted(LIVE), *sorted(set(Status) - LIVE)]
 _CODES = "array[" + ", ".join(f"'{status}'" for status in _STATUSES) + "]"
 _ENROLLED = _STATUSES.index(Status.ENROLLED) + 1
 _DAY_AFTER = "(make_date(m.school_year, 10, 2){earlier})::timestamp at time zone 'Europe/Amsterdam'"
-# The number of an event and the status that it led to, in one number, so that the greatest tells both.
 _UNTIL = f"filter (where e.occurred_at < {_DAY_AFTER})"
+# The number of an event and the status that it led to, in one number, so that the greatest tells both.
 _LAST = f"max(e.id * 8 + array_position({_CODES}, e.status::text)) {_UNTIL}"
 
 

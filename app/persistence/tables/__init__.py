@@ -31,8 +31,10 @@ from app.persistence.tables.registration import (
 from app.persistence.tables.statistics import (
     AnnualOverviewTableRow,
     StatisticsCarriedCellRow,
+    StatisticsCarriedHistoryRow,
     StatisticsCarriedStratumRow,
     StatisticsCellRow,
+    StatisticsHistoryRow,
     StatisticsSnapshotRow,
     StatisticsTableRow,
 )
@@ -71,8 +73,10 @@ __all__ = [
     "SecurityRecordRow",
     "SenderDeliveryRow",
     "StatisticsCarriedCellRow",
+    "StatisticsCarriedHistoryRow",
     "StatisticsCarriedStratumRow",
     "StatisticsCellRow",
+    "StatisticsHistoryRow",
     "StatisticsSnapshotRow",
     "StatisticsTableRow",
     "StatusEventRow",
