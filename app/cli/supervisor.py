@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _START_SECONDS = 60.0
 _ANSWER_SECONDS = 15.0
 _LONGEST_LOOK_SECONDS = 1.0
+_AGAIN_SECONDS = 10.0  # after a start that failed
 
 
 class Supervisor(Multiprocess):
@@ -47,6 +48,7 @@ class Supervisor(Multiprocess):
         self._looked_at = monotonic()
         self._unanswered: dict[int | None, float] = {}  # seconds, by process id; of those that ever answered
         self._silent: dict[int | None, float] = {}  # likewise, of those that never did
+        self._again_at: dict[int | None, float] = {}  # of those that could not start
 
     def keep_subprocess_alive(self) -> None:
         """Look at every worker once, without waiting for any."""
@@ -57,6 +59,11 @@ class Supervisor(Multiprocess):
         for index, worker in enumerate(self.processes):
             if self.should_exit.is_set():
                 return
+            if worker.pid in self._again_at:
+                if now >= self._again_at[worker.pid]:
+                    del self._again_at[worker.pid]
+                    self.processes[index] = self._started()
+                continue
             if not worker.process.is_alive():
                 log.warning("worker_died", pid=worker.pid)
             elif self._hangs(worker, elapsed):
@@ -90,9 +97,11 @@ class Supervisor(Multiprocess):
         self._silent.pop(worker.pid, None)
         self._unanswered.pop(worker.pid, None)
         if worker.exitcode == STARTUP_FAILURE:
-            # What keeps one from starting keeps every other.
+            # What keeps one from starting may pass, and those that serve go on meanwhile.
             log.error("worker_cannot_start", pid=worker.pid)
-            self.should_exit.set()
+            self._again_at[worker.pid] = self._looked_at + _AGAIN_SECONDS
+            if all(one.pid in self._again_at for one in self.processes):
+                self.should_exit.set()
             return
         self.processes[index] = self._started()
 

@@ -115,7 +115,26 @@ class TestSupervisor:
         supervisor.keep_subprocess_alive()
         assert supervisor.started == []
 
-    def test_ends_when_a_worker_cannot_start(self, trial):
+    def test_tries_again_while_others_serve_when_one_cannot_start(self, trial):
+        healthy, broken = Worker(1), Worker(2, alive=False, exitcode=STARTUP_FAILURE)
+        supervisor = trial(healthy, broken)
+        assert supervisor.started == []
+        supervisor.look(21)
+        assert not supervisor.should_exit.is_set()
+        assert supervisor.processes == [healthy, *supervisor.started]
+        assert len(supervisor.started) == 1
+        supervisor.look(21)
+        assert len(supervisor.started) == 1
+
+    def test_ends_when_the_last_worker_that_serves_cannot_start_again(self, trial):
+        failing, broken = Worker(1), Worker(2, alive=False, exitcode=STARTUP_FAILURE)
+        supervisor = trial(failing, broken)
+        failing.alive, failing.exitcode = False, STARTUP_FAILURE
+        supervisor.look()
+        assert supervisor.should_exit.is_set()
+        assert supervisor.started == []
+
+    def test_ends_when_no_worker_can_start(self, trial):
         broken = Worker(1, alive=False, exitcode=STARTUP_FAILURE)
         supervisor = trial(broken)
         assert supervisor.should_exit.is_set()
