@@ -71,7 +71,10 @@ def serve_with(environment: Mapping[str, object], *, workers: int = 1, migrates:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     config = WorkerConfig("app.main:app", factory=True, workers=workers, **server_options(settings))
     if workers > 1:
-        Supervisor(config, [config.bind_socket()]).run()
+        supervisor = Supervisor(config, [config.bind_socket()])
+        supervisor.run()
+        if supervisor.gave_up:
+            sys.exit(STARTUP_FAILURE)
         return
     config.load_app()
     server = uvicorn.Server(config)

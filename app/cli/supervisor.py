@@ -49,6 +49,7 @@ class Supervisor(Multiprocess):
         self._unanswered: dict[int | None, float] = {}  # seconds, by process id; of those that ever answered
         self._silent: dict[int | None, float] = {}  # likewise, of those that never did
         self._again_at: dict[int | None, float] = {}  # of those that could not start
+        self.gave_up = False  # since no worker could start
 
     def keep_subprocess_alive(self) -> None:
         """Look at every worker once, without waiting for any."""
@@ -101,6 +102,7 @@ class Supervisor(Multiprocess):
             log.error("worker_cannot_start", pid=worker.pid)
             self._again_at[worker.pid] = self._looked_at + _AGAIN_SECONDS
             if all(one.pid in self._again_at for one in self.processes):
+                self.gave_up = True
                 self.should_exit.set()
             return
         self.processes[index] = self._started()

@@ -131,11 +131,11 @@ class TestSupervisor:
         supervisor = trial(failing, broken)
         failing.alive, failing.exitcode = False, STARTUP_FAILURE
         supervisor.look()
-        assert supervisor.should_exit.is_set()
+        assert (supervisor.should_exit.is_set(), supervisor.gave_up) == (True, True)
         assert supervisor.started == []
 
     def test_ends_when_no_worker_can_start(self, trial):
         broken = Worker(1, alive=False, exitcode=STARTUP_FAILURE)
         supervisor = trial(broken)
-        assert supervisor.should_exit.is_set()
+        assert (supervisor.should_exit.is_set(), supervisor.gave_up) == (True, True)
         assert supervisor.started == []
