@@ -44,7 +44,9 @@ class _LowMark:
             return
         self._next_look = now + _MARK_SECONDS
         if self._candidate is None:
-            self._candidate = await numbering.pending.newest_event()
+            newest = await numbering.pending.newest_event()
+            if newest > self.low:
+                self._candidate = newest, await numbering.pending.new_transaction()
             return
         newest, horizon = self._candidate
         if await numbering.pending.oldest_writer() < horizon:

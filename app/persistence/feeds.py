@@ -137,7 +137,8 @@ select (select count(*) from taken) as events, (select count(*) from added) as e
 """
 # A sequence that was never drawn from says 1, which is the id of the first event to come.
 _HORIZON = "select case when is_called then last_value else 0 end from status_event_id_seq"
-_XMAX = "select pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+# A snapshot's xmax would not do: it is one past the last that ended, and says nothing of later writers.
+_NEW_TRANSACTION = "select pg_current_xact_id()::text::bigint"
 _XMIN = "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 _ANY_BETWEEN = "select exists (select 1 from pending_event where event_id > $1 and event_id <= $2)"
 
@@ -295,10 +296,13 @@ class PendingEvents:
         row = await self._connection.fetchrow(_NUMBER, low, size, today, vavo, now)
         return Numbered(0, 0) if row is None else Numbered(row["events"], row["entries"])
 
-    async def newest_event(self) -> tuple[int, int]:
-        """Return the newest id that was drawn, and the transaction before which its drawer began."""
-        newest = int(await self._connection.fetchval(_HORIZON))
-        return newest, int(await self._connection.fetchval(_XMAX))
+    async def newest_event(self) -> int:
+        """Return the newest id that was drawn; who drew it had the number of its transaction before."""
+        return int(await self._connection.fetchval(_HORIZON))
+
+    async def new_transaction(self) -> int:
+        """Return the number of a transaction that is over; all that began to write before have lower ones."""
+        return int(await self._connection.fetchval(_NEW_TRANSACTION))
 
     async def oldest_writer(self) -> int:
         """Return the oldest transaction that still writes."""

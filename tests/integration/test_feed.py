@@ -496,6 +496,40 @@ class TestLowMark:
             assert mark.low >= held
         assert await other.fetchval("select count(*) from feed_entry where event_id = $1", held) == 1
 
+    async def test_stays_below_a_writer_after_which_nobody_else_ended(self, quiet, connect):
+        await quiet.report(a_message())
+        slow = await connect()
+        mark = _LowMark()
+        async with NumberingConnection.open(quiet.hub.database) as numbering:
+            await number_pending(numbering)
+            transaction = slow.transaction()
+            await transaction.start()
+            await slow.execute("select 1 from registration for update")
+            held = await append_event(slow)
+            for _ in range(3):
+                mark._next_look = 0
+                await mark.move(numbering)
+            assert mark.low < held
+            await transaction.commit()
+            assert (await number_pending(numbering, mark.low)).events == 1
+
+    async def test_draws_no_transaction_while_nothing_happens(self, quiet):
+        await quiet.report(a_message())
+        mark = _LowMark()
+        async with NumberingConnection.open(quiet.hub.database) as numbering:
+            await number_pending(numbering)
+            for _ in range(2):
+                mark._next_look = 0
+                await mark.move(numbering)
+            drawn = []
+            numbering._connection.add_query_logger(lambda query: drawn.append(query.query))
+            for _ in range(3):
+                mark._next_look = 0
+                await mark.move(numbering)
+            await asyncio.sleep(0)  # for the logger
+        assert len(drawn) == 3
+        assert not any("pg_current_xact_id" in query for query in drawn)
+
     async def test_stays_below_what_is_committed_and_not_yet_numbered(self, quiet):
         await quiet.report(a_message())
         mark = _LowMark()
