@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 # A worker that is replaced while the database is away waits for it: uvicorn would end the whole hub if its
 # start failed.
 _PATIENCE_SECONDS = 300
+# When the garbage collector looks for cycles: a batch makes thousands of objects that are gone by themselves
+# when it is answered, and Python's own 700 has it look at them twenty times meanwhile.
+_COLLECTIONS = (20_000, 5, 5)
 
 
 def create_app(settings: Settings) -> HubApplication:
@@ -155,4 +158,5 @@ def app() -> HubApplication:
     made = create_app(settings)
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*_COLLECTIONS)
     return made
