@@ -1,4 +1,9 @@
-"""Documents and variables as clients might send them, drawn from a schema: mostly right, sometimes not."""
+"""Documents and variables as clients might send them, drawn from a schema: mostly right, sometimes not.
+
+Stands beside `drawn_documents` for what hypothesis-graphql cannot make: subscriptions, variables and literals
+of a wrong type, too many and missing ones, fragments on wider types and on others, more directives than are
+compiled, and arguments to which one certain hub has answers.
+"""
 
 from __future__ import annotations
 

@@ -10,6 +10,8 @@ from uuid import uuid4
 
 import pytest
 from graphql import OperationType
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from app.domain.access import Role, Scope
 from app.domain.catalogue import Institution
@@ -21,6 +23,7 @@ from graphql_schema.execution.operations import Operations, encode_errors
 from graphql_schema.execution.plans import EventPlan, Plan
 from graphql_schema.schema import schema
 from tests.factories.documents import Enum, Maker
+from tests.factories.drawn_documents import FEATURES, drawn_requests, features
 from tests.factories.equality import answered, comparable
 from tests.factories.world import BRIN, OTHER_BRIN, a_message, a_personal_number
 
@@ -118,6 +121,63 @@ async def heard(prepared, variables, context, count):
     except RequestFailedError as refused:
         payloads.append(encode_errors(refused.errors))
     return list(map(comparable, payloads))
+
+
+def scalars_of(values):
+    """Return what draws values of scalars, by name: mostly such to which the hub has answers."""
+    return {
+        "BRIN": st.sampled_from(values["brin"]),
+        "ID": st.sampled_from([*values["applicationId"], *values["id"], *values["reference"]]),
+        "Int": st.sampled_from([*values["first"], *values["schoolYear"]]),
+        "String": st.sampled_from([*(one for one in values["after"] if isinstance(one, str)), "", "0"]),
+        "UUID": st.sampled_from(values["messageIds"][0]),
+        "Date": st.dates().map(str),
+        "DateTime": st.datetimes().map(lambda moment: f"{moment.isoformat()}Z"),
+        "ProgrammeCode": st.sampled_from(["25604", "99999", ""]),
+        "PersonalNumber": st.just(
+            "123456789"
+        ),  # none: so no message is accepted, and both runs find the same
+    }
+
+
+async def drawn(world, count, kind, values, callers, roots=None):
+    """Answer drawn requests both ways; return a tally of plans and of what was compiled."""
+    loop, tally = asyncio.get_running_loop(), Counter[object]()
+
+    @settings(max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(
+        drawn_requests(OPERATIONS._schema, kind, scalars_of(values), roots),
+        st.sampled_from(callers),
+    )
+    def run(request, caller):
+        compared = asyncio.run_coroutine_threadsafe(compare(world, request, caller), loop)
+        plan = compared.result(60)
+        tally[type(plan)] += 1
+        tally.update(features(request) if isinstance(plan, Plan) else ())
+
+    await asyncio.to_thread(run)
+    return tally
+
+
+@pytest.mark.parametrize("count", _COUNTS)
+class TestDrawn:
+    async def test_queries_are_answered_alike(self, furnished, count):
+        callers = [furnished.os, furnished.sis, furnished.cambo, furnished.institution]
+        callers.append(await furnished.principal(Role.OPERATOR))
+        some = [await values_of(furnished, caller) for caller in callers]
+        values = {name: [one for values in some for one in values[name]] for name in some[0]}
+        tally = await drawn(furnished, count, OperationType.QUERY, values, callers)
+        assert tally[Plan] > count / 3, tally
+        assert all(tally[feature] for feature in FEATURES), tally
+
+    async def test_mutations_that_change_nothing_are_answered_alike(self, furnished, count):
+        values = await values_of(furnished, furnished.sis)
+        before = await furnished.count("status_event")
+        tally = await drawn(
+            furnished, count, OperationType.MUTATION, values, [furnished.sis], ["reportStatuses"]
+        )
+        assert tally[Plan] > count / 10, tally
+        assert await furnished.count("status_event") == before
 
 
 @pytest.mark.parametrize("count", _COUNTS)
