@@ -6,7 +6,7 @@ So the count has mean n m and variance n m (1 - m) (1 + (n - 1) r).
 
 from __future__ import annotations
 
-from math import sqrt
+from math import ceil, sqrt
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,6 +36,10 @@ def interval(size: int, mean: float, variance: float) -> tuple[float, float]:
     if size <= 0 or not 0 < mean < size:
         bound = min(max(mean, 0.0), float(max(size, 0)))
         return bound, bound
+    independent = mean * (1 - mean / size)
+    if variance < independent:
+        # Chances that differ make for less variance: that of fewer counts with one greater chance.
+        size = min(size, ceil(mean**2 / (mean - variance)))
     if size > _MOST_COUNTED:
         margin = _NORMAL_95 * sqrt(variance)
         return max(0.0, mean - margin), min(float(size), mean + margin)

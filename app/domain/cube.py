@@ -9,10 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.domain.codes import Status
-
-STATUS_WEIGHT = {Status.RECEIVED: 1, Status.OFFERED: 2, Status.ENROLLED: 4}
-MILLION = 1_000_000
 UNKNOWN_REGION = "?"
 MOST_LIVE = 4  # "4 and more" live registrations of one student
 
@@ -37,7 +33,7 @@ class Cell:
     """The true figures of one cell. `brin` '' is national, `category` '' the total.
 
     `own_multiple` and `own_multiple_live`: of `multiple` and `multiple_live`, what the institution knows by
-    itself, because the student has several registrations with it. `expected` and `variance` are millionths.
+    itself, because the student has several registrations with it.
     """
 
     brin: str
@@ -49,5 +45,3 @@ class Cell:
     students: int = 0
     own_multiple: int = 0
     own_multiple_live: int = 0
-    expected: int = 0
-    variance: int = 0

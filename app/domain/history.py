@@ -1,66 +1,63 @@
 """What became of live registrations in earlier school years, and what that lets expect of those of today.
 
-A stratum is the number of live registrations of the student (4: and more), the status, and the weeks to
-1 October. Its chance of becoming the student's enrolment on that day has a Beta posterior: the country's
-stratum is shrunk to the country's rate of that status, an institution's stratum to the country's. How much
-institutions differ is measured (by moments); so is how much school years differ, but it is never taken for
-less than `_YEARS_DIFFER`, since three years tell little of it. An institution's own outcomes count only where
-both could be shown (`docs/disclosure.md`).
+A stratum is a status, at so many weeks before 1 October, of a student's only live registration or of one of
+several. Its chance of becoming the student's enrolment on that day has a Beta posterior: the country's
+stratum is shrunk to the country's rate of that status. An institution's own outcomes by status, which it
+knows itself, move its chances. How much institutions differ is measured (by moments); so is how much
+school years differ, but it is never taken for less than `_YEARS_DIFFER`, since three years tell little of it.
+Outcomes of the country count only where no institution finds few of others in them (`docs/disclosure.md`).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
 from datetime import date
-from math import ceil, sqrt
-from typing import TYPE_CHECKING, NamedTuple
+from math import ceil
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from app.domain.beta_binomial import correlation, interval
+from app.domain.beta_binomial import correlation
+from app.domain.expected import Chance, Pair
+from app.domain.status_mix import COUNTRY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from app.domain.cube import Cell
+    from app.domain.status_mix import Mix
 
 MOST_WEEKS = 52
 YEARS = 3
 _LEAST_LIVE = 100  # a year with fewer live registrations in the country is no history
+_SHRINKING_RATE = 2.0  # registrations that a half counts for in the rate of a status
 _SHRINKING = 20.0  # registrations that the country's rate of a status counts for in one of its strata
 _YEARS_DIFFER = (
     0.0025  # a chance of a half is 2.5 points higher or lower in another year (standard deviation)
 )
 _MOST_DIFFERENCE = 0.2
+_EVEN = 0.5
 
-Stratum = tuple[int, str]
+Stratum = tuple[str, bool]  # the status, and whether the student has several live registrations
+_Key = TypeVar("_Key")
+Counts = tuple[int, int]  # live registrations, and how many of them were enrolments on 1 October
 
 
 class Past(NamedTuple):
-    """Live registrations of an institution in one stratum, and how many were enrolments on 1 October."""
+    """Live registrations of an institution in one stratum, and what they were on 1 October.
+
+    `enrolled`: the student's enrolment. `enrolled_here`: enrolled, as the institution saw it; a few students
+    are enrolled elsewhere as well, and later.
+    """
 
     brin: str
     live_of_student: int
     status: str
     live: int
     enrolled: int
+    enrolled_here: int
 
-
-class Present(NamedTuple):
-    """Live registrations of today in one stratum."""
-
-    brin: str
-    programme_code: str
-    live_of_student: int
-    status: str
-    live: int
-
-
-class Chance(NamedTuple):
-    """The chance of an enrolment, and its variances: of the institution's, and of the year's."""
-
-    mean: float
-    of_institution: float
-    of_year: float
+    @property
+    def stratum(self) -> Stratum:
+        """Return the stratum."""
+        return self.status, self.live_of_student > 1
 
 
 def weeks_before(school_year: int, day: date) -> int:
@@ -74,103 +71,93 @@ def years_told(years: Iterable[Sequence[Past]]) -> list[Sequence[Past]]:
 
 
 class History:
-    """The chances by stratum at one number of weeks before 1 October."""
+    """The chances of one number of weeks before 1 October, from earlier school years (`Chances`)."""
 
     def __init__(self, years: Sequence[Sequence[Past]], threshold: int) -> None:
         self.years = len(years)
         self._threshold = threshold
-        self._own: dict[str, dict[Stratum, tuple[int, int]]] = defaultdict(dict)
-        strata: dict[Stratum, tuple[int, int]] = {}
-        rates: dict[str, tuple[int, int]] = {}
-        for past in (one for year in years for one in year):
-            stratum = past.live_of_student, past.status
-            for counted, key in ((self._own[past.brin], stratum), (strata, stratum)):
-                counted[key] = _added(counted.get(key), past)
-            rates[past.status] = _added(rates.get(past.status), past)
-        self._rates = {status: (true + 1) / (live + 2) for status, (live, true) in rates.items()}
-        self._strata = {
-            stratum: (true + _SHRINKING * self._rates[stratum[1]]) / (live + _SHRINKING)
-            for stratum, (live, true) in strata.items()
+        pasts = [past for year in years for past in year]
+        self._alone = len({past.brin for past in pasts}) == 1
+        strata = _counted((past.stratum, past) for past in pasts)
+        of_statuses = _counted((past.status, past) for past in pasts)
+        self._own = _counted((past.status, past._replace(enrolled=past.enrolled_here)) for past in pasts)
+        self._rates = {
+            status: _shrunk(self._told(owns), _EVEN, _SHRINKING_RATE) for status, owns in of_statuses.items()
         }
-        self._institutions_differ = correlation(
-            (
-                (live, true, self._strata[stratum])
-                for own in self._own.values()
-                for stratum, (live, true) in own.items()
-            ),
-            _YEARS_DIFFER,
-            _MOST_DIFFERENCE,
+        self._strata = {
+            stratum: _shrunk(self._told(owns), self._rates[stratum[0]], _SHRINKING)
+            for stratum, owns in strata.items()
+        }
+        self._several = {status: self._share_of_several(status, strata) for status in self._rates}
+        self._institutions_differ = self._correlation(strata)
+        by_year = _counted(
+            (past.stratum, past._replace(brin=f"{number}"))
+            for number, year in enumerate(years)
+            for past in year
         )
-        self._years_differ = _YEARS_DIFFER
-        if len(years) > 1:
-            self._years_differ = correlation(
-                ((past.live, past.enrolled, self._strata[past.live_of_student, past.status])
-                 for year in map(_of_country, years) for past in year),
-                _YEARS_DIFFER,
-                _MOST_DIFFERENCE,
-            )  # fmt: skip
+        self._years_differ = self._correlation(by_year) if len(years) > 1 else _YEARS_DIFFER
 
-    def chance(self, brin: str, live_of_student: int, status: str) -> Chance:
-        """Return the chance of a live registration of an institution."""
-        stratum = live_of_student, status
-        mean = self._strata.get(stratum, self._rates.get(status, 0.5))
-        live, true = self._own.get(brin, {}).get(stratum, (0, 0))
-        if min(true, live - true) < self._threshold:
-            live = true = 0
+    def usually_several(self, status: str) -> float:
+        """Return which part of the country's registrations with a status was multiple."""
+        return self._several.get(status, _EVEN)
+
+    def of(self, brin: str, mix: Mix, several: Mapping[str, float], each: float) -> Mapping[str, Pair]:  # noqa: ARG002 - history knows better
+        """Return the chances of the statuses in a mix, for an institution ('': the country)."""
+        return {
+            status: self._of(brin, status, several.get(status, self.usually_several(status)))
+            for status in mix
+        }
+
+    def _of(self, brin: str, status: str, several: float) -> Pair:
+        rate = self._rates.get(status, _EVEN)
+        alone, beside = (self._strata.get((status, one), rate) for one in (False, True))
+        live, enrolled = self._own.get(status, {}).get(brin, (0, 0)) if brin != COUNTRY else (0, 0)
         weight = 1 / self._institutions_differ - 1
-        mean = (true + weight * mean) / (live + weight)
-        spread = mean * (1 - mean)
-        return Chance(mean, spread / (live + weight + 1), spread * self._years_differ)
+        usual = (1 - several) * alone + several * beside
+        more = (enrolled - live * usual) / (live + weight)
+
+        def chance(country: float) -> Chance:
+            mean = min(max(country + more, 0.0), 1.0)
+            spread = mean * (1 - mean)
+            return Chance(mean, spread / (live + weight + 1), spread * self._years_differ)
+
+        return chance(alone), chance(beside)
+
+    def _told(self, owns: Mapping[str, Counts]) -> Counts:
+        """Return the country's counts, or none where few are in them but for one institution's."""
+        live, enrolled = (sum(counts) for counts in zip(*owns.values(), strict=True))
+        left = [(live, enrolled)]
+        if not self._alone:
+            left += [(live - mine, enrolled - true) for mine, true in owns.values()]
+        enough = all(min(true, some - true) >= self._threshold for some, true in left)
+        return (live, enrolled) if enough else (0, 0)
+
+    def _share_of_several(self, status: str, strata: Mapping[Stratum, Mapping[str, Counts]]) -> float:
+        lives: dict[str, Counts] = {}
+        for of_several in (False, True):
+            for brin, (live, _) in strata.get((status, of_several), {}).items():
+                all_, some = lives.get(brin, (0, 0))
+                lives[brin] = all_ + live, some + live * of_several
+        return _shrunk(self._told(lives), _EVEN, _SHRINKING_RATE)
+
+    def _correlation(self, strata: Mapping[Stratum, Mapping[str, Counts]]) -> float:
+        groups = (
+            (live, enrolled, self._strata[stratum])
+            for stratum, owns in strata.items()
+            for live, enrolled in owns.values()
+        )
+        return correlation(groups, _YEARS_DIFFER, _MOST_DIFFERENCE)
 
 
-def _added(sofar: tuple[int, int] | None, past: Past) -> tuple[int, int]:
-    live, enrolled = sofar or (0, 0)
-    return live + past.live, enrolled + past.enrolled
+def _counted(pasts: Iterable[tuple[_Key, Past]]) -> dict[_Key, dict[str, Counts]]:
+    """Return the counts by key and institution."""
+    found: dict[_Key, dict[str, Counts]] = defaultdict(dict)
+    for key, past in pasts:
+        live, enrolled = found[key].get(past.brin, (0, 0))
+        found[key][past.brin] = live + past.live, enrolled + past.enrolled
+    return found
 
 
-def _of_country(year: Sequence[Past]) -> list[Past]:
-    counted: dict[Stratum, tuple[int, int]] = {}
-    for past in year:
-        stratum = past.live_of_student, past.status
-        counted[stratum] = _added(counted.get(stratum), past)
-    return [Past("", *stratum, *counts) for stratum, counts in counted.items()]
-
-
-@dataclass(slots=True)
-class _Expected:
-    """What is expected of a cell. How institutions differ is independent, how years differ is not."""
-
-    mean: float = 0.0
-    independent: float = 0.0
-    of_institutions: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    of_year: float = 0.0
-
-    def add(self, brin: str, live: int, chance: Chance) -> None:
-        self.mean += live * chance.mean
-        self.independent += live * (chance.mean * (1 - chance.mean) - chance.of_institution - chance.of_year)
-        self.of_institutions[brin] += live * sqrt(chance.of_institution)
-        self.of_year += live * sqrt(chance.of_year)
-
-    @property
-    def variance(self) -> float:
-        shared = sum(deviation**2 for deviation in self.of_institutions.values())
-        return max(self.independent, 0.0) + shared + self.of_year**2
-
-
-class ByHistory:
-    """Expected enrolments of each cell of a school year."""
-
-    def __init__(self, present: Iterable[Present], history: History) -> None:
-        self._years = history.years
-        self._cells: dict[tuple[str, str], _Expected] = defaultdict(_Expected)
-        for one in present:
-            chance = history.chance(one.brin, one.live_of_student, one.status)
-            for brin in ("", one.brin):
-                for programme_code in ("", one.programme_code):
-                    self._cells[brin, programme_code].add(one.brin, one.live, chance)
-
-    def __call__(self, brin: str, category: str, cell: Cell) -> tuple[float, float, float, float]:
-        """Return value, low and high of a cell ('' for all), and the school years that they build on."""
-        expected = self._cells.get((brin, category), _Expected())
-        low, high = interval(cell.live, expected.mean, expected.variance)
-        return expected.mean, low, high, float(self._years)
+def _shrunk(counts: Counts, mean: float, weight: float) -> float:
+    live, enrolled = counts
+    return (enrolled + weight * mean) / (live + weight)

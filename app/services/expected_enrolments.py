@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
-from app.domain.expected import by_rule
-from app.domain.history import YEARS, ByHistory, History, weeks_before, years_told
+from app.domain.expected import ByRule, Estimates
+from app.domain.history import YEARS, History, weeks_before, years_told
+from app.domain.status_mix import StatusMixes
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -24,6 +25,5 @@ async def estimating(
         year for year in sorted(recorded, reverse=True) if year < school_year and date(year, 10, 1) < day
     ][:YEARS]
     years = years_told([await figures.histories.of(year, weeks) for year in earlier])
-    if not years:
-        return by_rule
-    return ByHistory(await figures.histories.present(school_year), History(years, threshold))
+    mixes = StatusMixes(await figures.histories.present(school_year), threshold)
+    return Estimates(mixes, History(years, threshold) if years else ByRule())

@@ -83,7 +83,8 @@ class Figures:
     )
     students: DisclosedCount = strawberry.field(description="Different students behind the registrations.")
     expected_enrolments: DisclosedEstimate = strawberry.field(
-        description="How many of the live registrations become enrolments on 1 October."
+        description="How many of the live registrations become enrolments on 1 October. Made from the counts "
+        "beside it, so those of programmes do not add up to that of all."
     )
 
 

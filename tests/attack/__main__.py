@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
+from app.domain.expected import ByRule
+from tests.attack.estimates import told_apart
 from tests.attack.linear import Reader
 from tests.attack.plays import THRESHOLD, a_country, naive, published, subtracted
 from tests.factories.cells import year_of
@@ -32,6 +34,12 @@ def main() -> None:
     for still, what in ((True, "under the rules"), (False, "figures of the day")):
         found = sum(1 for seed in range(_DAYS) for _ in subtracted(Random(seed), _DAYS, still=still))
         print(f"{what}: {found} differences that tell of fewer than {THRESHOLD}")
+    print("\nEstimates (two applicants change places, in the sight of each institution)")
+    for chances, what in ((ByRule(), "under the rules"), (None, "by each student's registrations")):
+        pairs = [
+            told_apart(Random(seed), a_country(Random(seed), 400, 5, 3), chances) for seed in range(_DAYS)
+        ]
+        print(f"{what}: {sum(found for _, found in pairs)} of {sum(tried for tried, _ in pairs)} told apart")
 
 
 if __name__ == "__main__":

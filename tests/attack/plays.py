@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from app.domain.disclosure.patterns import TOTAL
 from app.domain.disclosure.publishing import Before, Published, publish
 from app.domain.disclosure.suppression import Pattern
-from app.domain.expected import by_rule
+from app.domain.expected import ByRule, Estimates
+from app.domain.status_mix import StatusMixes
 from tests.attack.days import findings
 from tests.factories.cells import a_row, year_of
 
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
     from random import Random
 
     from app.domain.disclosure.moving import Block
+    from app.domain.disclosure.publishing import Estimating
     from app.domain.disclosure.year import YearOfCells
 
 THRESHOLD = 5
 BRINS = ("00AA", "00BB", "00CC", "00DD", "00EE")
 NOTHING = Before()
+BY_RULE = Estimates(StatusMixes([], THRESHOLD), ByRule())
 _START = datetime(2026, 1, 5, tzinfo=UTC)
 _STATUSES = ("RECEIVED", "RECEIVED", "OFFERED", "ENROLLED", "WITHDRAWN", "REJECTED")
 
@@ -50,10 +53,12 @@ def a_student(draw: Random, student: int, institutions: int, programmes: int) ->
     ]
 
 
-def published(year: YearOfCells, before: Before = NOTHING, day: int = 0) -> list[Published]:
+def published(
+    year: YearOfCells, before: Before = NOTHING, day: int = 0, estimate: Estimating = BY_RULE
+) -> list[Published]:
     """Return all tables of a day."""
     moment = _START + timedelta(days=day)
-    return list(publish(year, before, moment, THRESHOLD, by_rule, {}))
+    return list(publish(year, before, moment, THRESHOLD, estimate, {}))
 
 
 def in_force(tables: list[Published]) -> Before:

@@ -9,19 +9,22 @@ learns from three, and judges the fourth. Writes the reliability plot to docs/ex
 from __future__ import annotations
 
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from app.domain.cube import Cell
-from app.domain.history import ByHistory, History, years_told
+from app.domain.expected import ByRule, Estimates, Shown, several_of
+from app.domain.history import History, years_told
+from app.domain.status_mix import ALL, StatusMixes
 from tests.factories.live_hub import PROJECT
 from tests.factories.outcomes import Laid, Told, laid_out, past, present
 from tests.factories.school_year import Country
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+
+    from app.domain.expected import Chances
 
 YEARS = (2022, 2023, 2024, 2025)
 WEEKS = (40, 26, 13, 4)
@@ -35,14 +38,23 @@ _BARE = str.maketrans("", "", "[]()")
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """Which part of outcomes lay within the intervals, within their inner half, and the mean error."""
+
+    within: float
+    within_half: float
+    error: float
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
-    """How one way of estimating did: mean squared errors of chances, and intervals that held the outcome."""
+    """How estimates did: mean squared errors of chances, and intervals."""
 
     brier: float
     brier_of_rule: float
     brier_of_rate: float
-    covered: tuple[float, float]  # of institutions, of their programmes
-    cells: int
+    institutions: Held
+    programmes: Held
     bins: Sequence[tuple[float, float, int]]  # mean chance, share enrolled, registrations: by tenth
 
 
@@ -61,19 +73,17 @@ def judged(earlier: Sequence[Sequence[Laid]], held_out: Sequence[Laid]) -> Judge
     history = History(years_told(past(year) for year in earlier), _THRESHOLD)
     seen = [one for year in earlier for one in year]
     rate = sum(one.enrolled for one in seen) / len(seen)
-    chances = [history.chance(one.brin, one.live_of_student, one.status).mean for one in held_out]
+    told = _chances(history, held_out)
     tenths: dict[int, list[float]] = {}
-    for chance, one in zip(chances, held_out, strict=True):
+    for chance, one in zip(told, held_out, strict=True):
         tenth = tenths.setdefault(min(9, int(chance * 10)), [0.0, 0.0, 0.0])
         for position, added in enumerate((chance, one.enrolled, 1)):
             tenth[position] += added
-    covered, cells = _covered(ByHistory(present(held_out), history), held_out)
     return Judged(
-        _brier(chances, held_out),
-        _brier([one.by_rule for one in held_out], held_out),
+        _brier(told, held_out),
+        _brier(_chances(ByRule(), held_out), held_out),
         _brier([rate] * len(held_out), held_out),
-        covered,
-        cells,
+        *_held(Estimates(StatusMixes(present(held_out), _THRESHOLD), history), held_out),
         [(sums / count, true / count, int(count)) for _, (sums, true, count) in sorted(tenths.items())],
     )
 
@@ -82,22 +92,54 @@ def _brier(chances: Sequence[float], laid: Sequence[Laid]) -> float:
     return sum((chance - one.enrolled) ** 2 for chance, one in zip(chances, laid, strict=True)) / len(laid)
 
 
-def _covered(
-    estimate: Callable[[str, str, Cell], tuple[float, float, float, float]], laid: Sequence[Laid]
-) -> tuple[tuple[float, float], int]:
+def _each(laid: Sequence[Laid]) -> float:
+    several = [one.live_of_student for one in laid if one.live_of_student > 1]
+    return sum(1 / number for number in several) / len(several)
+
+
+def _chances(chances: Chances, laid: Sequence[Laid]) -> list[float]:
+    """Return what each registration adds to the estimate of its institution: one chance for each status."""
+    mixes: dict[str, Counter[str]] = defaultdict(Counter)
+    several: Counter[str] = Counter()
+    for one in laid:
+        mixes[one.brin][one.status] += 1
+        several[one.brin] += one.live_of_student > 1
+    told = {}
+    for brin, counted in mixes.items():
+        mix = {status: float(count) for status, count in counted.items()}
+        parts = several_of(mix, several[brin], {status: chances.usually_several(status) for status in mix})
+        for status, (alone, beside) in chances.of(brin, mix, parts, _each(laid)).items():
+            told[brin, status] = (1 - parts[status]) * alone.mean + parts[status] * beside.mean
+    return [told[one.brin, one.status] for one in laid]
+
+
+def _held(estimates: Estimates, laid: Sequence[Laid]) -> tuple[Held, Held]:
+    """Return how intervals did, of institutions and of their programmes, where counts may be shown."""
     live: Counter[tuple[str, str]] = Counter()
+    several: Counter[tuple[str, str]] = Counter()
     enrolled: Counter[tuple[str, str]] = Counter()
     for one in laid:
-        for key in ((one.brin, one.programme_code), (one.brin, "")):
+        for key in ((one.brin, one.programme_code), (one.brin, ALL)):
             live[key] += 1
+            several[key] += one.live_of_student > 1
             enrolled[key] += one.enrolled
-    shown = [key for key, count in live.items() if count >= _THRESHOLD]
-    held: dict[bool, list[bool]] = {True: [], False: []}
-    for key in shown:
-        _, low, high, _ = estimate(*key, Cell(*key, live=live[key]))
-        held[not key[1]].append(low <= enrolled[key] <= high)
-    of_institutions, of_programmes = (sum(held[whole]) / len(held[whole]) for whole in (True, False))
-    return (of_institutions, of_programmes), len(shown)
+    found: dict[bool, list[tuple[bool, bool, float]]] = {True: [], False: []}
+    for brin in {brin for brin, _ in live}:
+        shown = {
+            category: Shown(count, several[of, category])
+            for (of, category), count in live.items()
+            if of == brin and min(several[of, category], count - several[of, category]) >= _THRESHOLD
+        }
+        for category, (value, low, high, _) in estimates(brin, shown, _each(laid)).items():
+            true = enrolled[brin, category]
+            middle, half = (low + high) / 2, (high - low) / 4
+            found[category == ALL].append(
+                (low <= true <= high, abs(true - middle) <= half, (value - true) / live[brin, category])
+            )
+    return tuple(  # type: ignore[return-value] # two of them
+        Held(*(sum(one[which] for one in cells) / max(len(cells), 1) for which in range(3)))
+        for cells in (found[True], found[False])
+    )
 
 
 def _plot(by_weeks: dict[int, Judged]) -> str:
@@ -138,15 +180,20 @@ def main() -> None:
     seasons = [a_season(year, students, enrols) for year, enrols in zip(YEARS, _ENROLS, strict=True)]
     found = {}
     print(
-        "| weeks to 1 October | Brier: history | rule | one rate | within 95 %: institutions | programmes |"
+        "| weeks to 1 October | Brier: history | rule | one rate"
+        " | institutions: within | inner half | error | programmes: within | inner half | error |"
     )
-    print("|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for weeks in WEEKS:
         laid = [laid_out(season, year, weeks) for season, year in zip(seasons, YEARS, strict=True)]
         one = found[weeks] = judged(laid[-2::-1], laid[-1])
         print(
             f"| {weeks} | {one.brier:.4f} | {one.brier_of_rule:.4f} | {one.brier_of_rate:.4f}"
-            f" | {one.covered[0]:.1%} | {one.covered[1]:.1%} |"
+            + "".join(
+                f" | {held.within:.1%} | {held.within_half:.1%} | {held.error:+.1%}"
+                for held in (one.institutions, one.programmes)
+            )
+            + " |"
         )
         print(
             "  " + "  ".join(f"{told:.2f}:{true:.2f} ({count})" for told, true, count in one.bins),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -11,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
-WEIGHT = {"RECEIVED": 1, "OFFERED": 2, "ENROLLED": 4}
+LIVE = {"RECEIVED", "OFFERED", "ENROLLED"}
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 MEASURES = (
     "registrations",
@@ -21,18 +20,12 @@ MEASURES = (
     "students",
     "own_multiple",
     "own_multiple_live",
-    "expected",
-    "variance",
 )
 ROWS = """
 select student_id, school_year, brin, programme_code, learning_path, programme_year, status, status_source,
        region, created_at
 from registration where annulled_by is null
 """
-
-
-def _rounded(value: Fraction) -> int:
-    return int(value + Fraction(1, 2))
 
 
 def cube(  # noqa: C901 - one loop that can be followed by eye
@@ -45,12 +38,10 @@ def cube(  # noqa: C901 - one loop that can be followed by eye
     cells: dict[tuple[Any, ...], dict[str, int]] = defaultdict(lambda: dict.fromkeys(MEASURES, 0))
     for (_, year), own in by_student.items():
         seen: set[tuple[object, ...]] = set()
-        live = [row for row in own if row["status"] in WEIGHT]
-        weights = sum(WEIGHT[row["status"]] for row in live)
+        live = [row for row in own if row["status"] in LIVE]
         for row in own:
             here = [one for one in own if one["brin"] == row["brin"]]
-            lives = row["status"] in WEIGHT
-            chance = Fraction(WEIGHT[row["status"]], weights) if lives else Fraction(0)
+            lives = row["status"] in LIVE
             calendar = row["created_at"].astimezone(AMSTERDAM).isocalendar()
             categories = {
                 "TOTAL": "",
@@ -75,8 +66,6 @@ def cube(  # noqa: C901 - one loop that can be followed by eye
                     if brin or dimension == "REGION":
                         cell["own_multiple"] += len(here) >= 2
                         cell["own_multiple_live"] += lives and sum(one in live for one in here) >= 2
-                    cell["expected"] += _rounded(chance * 1_000_000)
-                    cell["variance"] += _rounded(chance * (1 - chance) * 1_000_000)
         for brin in {row["brin"] for row in live}:
             several = sum(row["brin"] == brin for row in live) >= 2
             cell = cells[year, "LIVE_OF_STUDENT", brin, str(min(len(live), 4))]

@@ -7,12 +7,13 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
-from app.domain.history import Past, Present
+from app.domain.history import Past
+from app.domain.status_mix import Present
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-WEIGHT = {"RECEIVED": 1, "OFFERED": 2, "ENROLLED": 4}
+LIVE = {"RECEIVED", "OFFERED", "ENROLLED"}
 ROWS = """
 select r.student_id, r.brin, r.programme_code,
        array_agg(e.occurred_at order by e.id) as moments, array_agg(e.status::text order by e.id) as statuses
@@ -39,14 +40,14 @@ class Told(NamedTuple):
 
 
 class Laid(NamedTuple):
-    """A live registration: its stratum, its chance by the single rule, and whether it was an enrolment."""
+    """A live registration: its stratum, and whether it was an enrolment."""
 
     brin: str
     programme_code: str
     live_of_student: int
     status: str
-    by_rule: float
     enrolled: bool
+    enrolled_here: bool
 
 
 def _end_of(day: date) -> datetime:
@@ -62,18 +63,17 @@ def laid_out(registrations: Iterable[Told], school_year: int, weeks: int) -> lis
         by_student[one.student].append(one)
     found = []
     for own in by_student.values():
-        live = [(one, status) for one in own if (status := one.by(then)[1]) in WEIGHT]
+        live = [(one, status) for one in own if (status := one.by(then)[1]) in LIVE]
         outcomes = [(taken, one) for one in own for taken, status in [one.by(end)] if status == "ENROLLED"]
         enrolment = max(outcomes, key=lambda outcome: outcome[0])[1] if outcomes else None
-        weights = sum(WEIGHT[status] for _, status in live)
         found += [
             Laid(
                 one.brin,
                 one.programme_code,
                 min(4, len(live)),
                 status,
-                WEIGHT[status] / weights,
                 one is enrolment,
+                one.by(end)[1] == "ENROLLED",
             )
             for one, status in live
         ]
@@ -84,14 +84,16 @@ def past(laid: Iterable[Laid]) -> list[Past]:
     """Return the outcomes by institution and stratum."""
     live: Counter[tuple[str, int, str]] = Counter()
     enrolled: Counter[tuple[str, int, str]] = Counter()
+    here: Counter[tuple[str, int, str]] = Counter()
     for one in laid:
         key = one.brin, one.live_of_student, one.status
         live[key] += 1
         enrolled[key] += one.enrolled
-    return [Past(*key, count, enrolled[key]) for key, count in live.items()]
+        here[key] += one.enrolled_here
+    return [Past(*key, count, enrolled[key], here[key]) for key, count in live.items()]
 
 
 def present(laid: Iterable[Laid]) -> list[Present]:
-    """Return the live registrations by institution, programme and stratum."""
-    live = Counter((one.brin, one.programme_code, one.live_of_student, one.status) for one in laid)
+    """Return the live registrations by institution, programme and status."""
+    live = Counter((one.brin, one.programme_code, one.status) for one in laid)
     return [Present(*key, count) for key, count in live.items()]

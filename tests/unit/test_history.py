@@ -6,13 +6,14 @@ from math import comb, exp, lgamma
 import pytest
 
 from app.domain.beta_binomial import correlation, interval
-from app.domain.cube import Cell
-from app.domain.history import ByHistory, History, Past, Present, weeks_before, years_told
+from app.domain.expected import Estimates, Shown
+from app.domain.history import History, Past, weeks_before, years_told
+from app.domain.status_mix import Present, StatusMixes
 from tests.benchmarks.calibration import a_season, judged
 from tests.factories.outcomes import laid_out
 
 _THRESHOLD = 5
-_COUNTRY = [Past(f"{number:02d}AA", 1, "OFFERED", 100, 60) for number in range(10)]
+_COUNTRY = [Past(f"{number:02d}AA", 1, "OFFERED", 100, 60, 60) for number in range(10)]
 
 
 def beta_binomial(size, mean, spread):
@@ -63,26 +64,35 @@ class TestWeeks:
         assert weeks_before(2026, date(*day)) == weeks
 
 
+def of(history, brin, status="OFFERED", several=0.0):
+    """Return the chance of a student's only registration and of one of several."""
+    return history.of(brin, {status: 1.0}, {status: several}, 0.5)[status]
+
+
 class TestAChance:
     def test_is_the_countrys_where_the_institution_has_no_past(self):
-        assert History([_COUNTRY], _THRESHOLD).chance("99ZZ", 1, "OFFERED").mean == pytest.approx(
-            0.6, abs=0.001
-        )
+        assert of(History([_COUNTRY], _THRESHOLD), "99ZZ")[0].mean == pytest.approx(0.6, abs=0.001)
 
     def test_of_an_institution_is_shrunk_to_the_countrys(self):
-        history = History([[*_COUNTRY, Past("99ZZ", 1, "OFFERED", 100, 90)]], _THRESHOLD)
-        others = history.chance("00AA", 1, "OFFERED").mean
-        assert others < history.chance("99ZZ", 1, "OFFERED").mean < 0.9
+        history = History([[*_COUNTRY, Past("99ZZ", 1, "OFFERED", 100, 90, 90)]], _THRESHOLD)
+        others = of(history, "00AA")[0].mean
+        assert others < of(history, "99ZZ")[0].mean < 0.9
 
-    @pytest.mark.parametrize("enrolled", [0, 4, 96, 100])
-    def test_of_an_institution_whose_outcomes_may_not_be_shown_is_the_countrys(self, enrolled):
-        told = [Past("99ZZ", 1, "OFFERED", 100, enrolled), Past("98ZZ", 1, "OFFERED", 100, enrolled)]
-        history = History([[*_COUNTRY, *told]], _THRESHOLD)
-        assert history.chance("99ZZ", 1, "OFFERED") == history.chance("97ZZ", 1, "OFFERED")
+    def test_of_an_institution_follows_what_it_knows_itself(self):
+        def told(alone, beside, here):
+            own = [
+                Past("99ZZ", 1, "OFFERED", alone, alone // 2, here),
+                Past("99ZZ", 2, "OFFERED", beside, beside // 2, 0),
+            ]
+            country = [*_COUNTRY, *(one._replace(live_of_student=2) for one in _COUNTRY)]
+            return of(History([[*country, *own]], _THRESHOLD), "99ZZ")[0].mean
 
-    def test_of_a_rare_stratum_is_near_that_of_its_status(self):
-        history = History([[*_COUNTRY, Past("00AA", 4, "OFFERED", 1, 0)]], _THRESHOLD)
-        assert history.chance("00AA", 4, "OFFERED").mean == pytest.approx(0.57, abs=0.01)
+        assert told(100, 40, 90) == pytest.approx(told(60, 80, 90), abs=0.02), "not who applied elsewhere"
+        assert told(100, 40, 120) > told(100, 40, 90) + 0.02
+
+    def test_of_a_rare_stratum_is_that_of_its_status(self):
+        history = History([[*_COUNTRY, Past("00AA", 4, "OFFERED", 9, 0, 0)]], _THRESHOLD)
+        assert of(history, "99ZZ")[1].mean == pytest.approx(0.59, abs=0.01)
 
     def test_is_less_certain_where_years_differ(self):
         alike, other = (
@@ -90,46 +100,46 @@ class TestAChance:
             [one._replace(enrolled=30) for one in _COUNTRY],
         )
         apart = History([_COUNTRY, other], _THRESHOLD)
-        assert apart.chance("00AA", 1, "OFFERED").of_year > 5 * alike.chance("00AA", 1, "OFFERED").of_year
+        assert of(apart, "99ZZ")[0].of_year > 5 * of(alike, "99ZZ")[0].of_year
 
     def test_comes_from_years_that_tell_enough(self):
-        assert years_told([[], _COUNTRY, [Past("00AA", 1, "OFFERED", 99, 9)], _COUNTRY]) == [
+        assert years_told([[], _COUNTRY, [Past("00AA", 1, "OFFERED", 99, 9, 9)], _COUNTRY]) == [
             _COUNTRY,
             _COUNTRY,
         ]
 
 
 class TestExpectedEnrolments:
-    def test_add_up_over_institutions_and_programmes(self):
+    def test_are_about_those_of_the_parts(self):
         present = [
-            Present("00AA", "25001", 1, "OFFERED", 40),
-            Present("00AA", "25002", 1, "OFFERED", 10),
-            Present("01AA", "25001", 1, "OFFERED", 50),
+            Present("00AA", "25001", "OFFERED", 40),
+            Present("00AA", "25002", "OFFERED", 10),
+            Present("01AA", "25001", "OFFERED", 50),
         ]
-        estimate = ByHistory(present, History([_COUNTRY], _THRESHOLD))
-
-        def of(brin, code, live):
-            return estimate(brin, code, Cell(brin, code, live=live))
-
-        assert of("", "", 100)[0] == pytest.approx(60, abs=0.1)
-        assert of("", "25001", 90)[0] == pytest.approx(
-            of("00AA", "25001", 40)[0] + of("01AA", "25001", 50)[0]
-        )
-        value, low, high, years = of("00AA", "25001", 40)
+        estimate = Estimates(StatusMixes(present, _THRESHOLD), History([_COUNTRY], _THRESHOLD))
+        cells = {"": Shown(100, 10), "25001": Shown(90, 5), "25002": Shown(10, 5)}
+        found = estimate("", cells, 0.5)
+        assert found[""][0] == pytest.approx(60, abs=0.1)
+        assert found["25001"][0] + found["25002"][0] == pytest.approx(found[""][0])
+        value, low, high, years = estimate("00AA", {"25001": Shown(40, 20)}, 0.5)["25001"]
         assert 0 <= low < value < high <= 40
         assert years == 1
 
     def test_of_nothing_are_none(self):
-        assert ByHistory([], History([_COUNTRY], _THRESHOLD))("00AA", "", Cell("00AA", "")) == (0, 0, 0, 1)
+        estimate = Estimates(StatusMixes([], _THRESHOLD), History([_COUNTRY], _THRESHOLD))
+        assert estimate("00AA", {"": Shown(0, 0)}, 0.5) == {"": (0, 0, 0, 1)}
 
 
 class TestCalibration:
     def test_on_a_year_that_was_held_out(self):
         seasons = [
-            (year, a_season(year, 3_000, share)) for year, share in ((2023, 0.8), (2024, 0.82), (2025, 0.79))
+            (year, a_season(year, 6_000, share)) for year, share in ((2023, 0.8), (2024, 0.82), (2025, 0.79))
         ]
         (*earlier, held_out) = [laid_out(season, year, 13) for year, season in seasons]
         found = judged(earlier[::-1], held_out)
         assert found.brier < min(found.brier_of_rule, found.brier_of_rate)
         assert all(abs(told - true) < 0.1 for told, true, count in found.bins if count >= 200)
-        assert min(found.covered) > 0.9
+        for held in (found.institutions, found.programmes):
+            assert held.within > 0.9
+            assert held.within_half < 0.95, "wider than they need be"
+            assert abs(held.error) < 0.05

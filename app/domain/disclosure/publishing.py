@@ -14,6 +14,7 @@ from app.domain.disclosure.measures import Table
 from app.domain.disclosure.moving import Block, moved
 from app.domain.disclosure.patterns import TOTAL
 from app.domain.disclosure.students import coverage, overlap, spread
+from app.domain.expected import Shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -67,8 +68,10 @@ class Before:
         return self.blocks.get((name, of))
 
 
-# Of a cell of a table by programme: value, low, high, and the number of school years behind them.
-Estimating = Callable[[str, str, "Cell"], tuple[float, float, float, float]]
+# For the shown cells of an institution's table by programme (''; the country's), of live and multiple live
+# registrations, and what one of the latter stands for: value, low, high, and the school years behind them.
+Estimating = Callable[[str, "Mapping[str, Shown]", float], "Mapping[str, tuple[float, ...]]"]
+_HALF = 0.5
 
 
 def publish(
@@ -81,14 +84,23 @@ def publish(
 ) -> Iterator[Published]:
     """Yield every table of a school year; `silent` are the institutions that were, by region."""
     totals: dict[TableName, dict[str, Block]] = {TableName.MULTIPLE: {}, TableName.MULTIPLE_LIVE: {}}
+    each = _HALF
     for brin in ("", *year.brins):
         for dimension in COUNTED:
             made = counts(year, dimension, brin, threshold)
             yield Published(TableName(dimension.value), brin, now, counts=made)
-        for one in _of_students(year, before, brin, now, threshold, estimate):
-            if brin and one.block is not None and one.name in totals:
-                totals[one.name][brin] = one.block
-            yield one
+        of_students = _of_students(year, before, brin, now, threshold)
+        if not brin:
+            each = _each(
+                of_students[TableName.MULTIPLE_LIVE], of_students[TableName.LIVE_OF_STUDENT], threshold
+            )
+        lives = of_students[TableName.MULTIPLE_LIVE]
+        if lives.as_of == now:
+            of_students[TableName.MULTIPLE_LIVE] = replace(lives, beside=estimate(brin, _shown(lives), each))
+        for name, block in of_students.items():
+            if brin and name in totals:
+                totals[name][brin] = block
+            yield Published(name, brin, block.as_of, block=block)
     blocks = {
         name.value.lower(): (
             Table(next(iter(found.values())).total, {brin: block.total for brin, block in found.items()}),
@@ -107,33 +119,44 @@ def publish(
 
 
 def _of_students(
-    year: YearOfCells,
-    before: Before,
-    brin: str,
-    now: datetime,
-    threshold: int,
-    estimate: Estimating,
-) -> Iterator[Published]:
-    cells = {TOTAL: year.total(brin), **year.of(Dimension.PROGRAMME, brin)}
+    year: YearOfCells, before: Before, brin: str, now: datetime, threshold: int
+) -> dict[TableName, Block]:
+    """Return the blocks of an institution that are in force from now on, without estimates."""
 
-    def now_or_still(
-        name: TableName, measure: Callable[[Cell], Share], beside: Callable[[str, Cell], tuple[float, ...]]
-    ) -> Block:
-        block = moved(before.get(name, brin), year.table(Dimension.PROGRAMME, brin, measure), now, threshold)
-        if block.as_of != now:
-            return block
-        return replace(block, beside={category: beside(category, cell) for category, cell in cells.items()})
+    def now_or_still(name: TableName, measure: Callable[[Cell], Share]) -> Block:
+        return moved(before.get(name, brin), year.table(Dimension.PROGRAMME, brin, measure), now, threshold)
 
-    several = now_or_still(TableName.MULTIPLE, measures.multiple, lambda _, cell: (float(cell.students),))
-    lives = now_or_still(
-        TableName.MULTIPLE_LIVE, measures.multiple_live, lambda category, cell: estimate(brin, category, cell)
-    )
-    yield Published(TableName.MULTIPLE, brin, several.as_of, block=several)
-    yield Published(TableName.MULTIPLE_LIVE, brin, lives.as_of, block=lives)
+    several = now_or_still(TableName.MULTIPLE, measures.multiple)
+    if several.as_of == now:
+        cells = {TOTAL: year.total(brin), **year.of(Dimension.PROGRAMME, brin)}
+        students = {category: (float(cell.students),) for category, cell in cells.items()}
+        several = replace(several, beside=students)
+    lives = now_or_still(TableName.MULTIPLE_LIVE, measures.multiple_live)
+    blocks = {TableName.MULTIPLE: several, TableName.MULTIPLE_LIVE: lives}
     for name, made in ((TableName.LIVE_OF_STUDENT, spread), (TableName.OVERLAP, overlap)):
         if name is TableName.OVERLAP and not brin:
             continue
         block = before.get(name, brin)
         if block is None or block.as_of != lives.as_of:
             block = made(year, brin, lives, block, threshold)
-        yield Published(name, brin, block.as_of, block=block)
+        blocks[name] = block
+    return blocks
+
+
+def _shown(lives: Block) -> dict[str, Shown]:
+    """Return the cells that are shown: nothing is estimated from others."""
+    cells = {TOTAL: lives.total} if lives.shows_total else {}
+    cells |= {name: share for name, share in lives.parts.items() if name in lives.shown}
+    return {name: Shown(share.base, share.part) for name, share in cells.items()}
+
+
+def _each(lives: Block, students: Block, threshold: int) -> float:
+    """Return how many students there are to a multiple live registration of the country, if it may be told.
+
+    Both blocks stand still together, and so does this.
+    """
+    one = students.parts["1"].part
+    several = students.total.base - one
+    if not lives.shows_total or min(one, several) < threshold:
+        return _HALF
+    return min(_HALF, several / lives.total.part)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.persistence.statistics import contributions, history
-from app.persistence.statistics.contributions import KEY, MEASURES, STRATUM_KEY
+from app.persistence.statistics.contributions import KEY, MEASURES, MIX_KEY
 
 _WHOSE = "and student_id = any($1::bigint[])"
 
@@ -20,7 +20,5 @@ on conflict ({", ".join(key)}) do update set {added}
 
 
 CARRY_CELLS = _carry("statistics_carried_cell", KEY, MEASURES, contributions.cells(_WHOSE))
-CARRY_STRATA = _carry(
-    "statistics_carried_stratum", STRATUM_KEY, ("registrations",), contributions.strata(_WHOSE)
-)
+CARRY_MIXES = _carry("statistics_carried_mix", MIX_KEY, ("registrations",), contributions.mixes(_WHOSE))
 CARRY_HISTORY = _carry("statistics_carried_history", history.KEY, history.COUNTS, history.TO_CARRY)

@@ -6,14 +6,13 @@ unit. That is what lets a removed student stay in the totals. Regions of institu
 since the catalogue may change them later: a registration without a leaving school keeps its institution in
 the key.
 
-A week is the ISO week (Europe/Amsterdam) in which the hub first heard of the registration. Chances are
-counted in millionths, see `STATUS_WEIGHT`.
+A week is the ISO week (Europe/Amsterdam) in which the hub first heard of the registration.
 """
 
 from __future__ import annotations
 
 from app.domain.codes import LIVE
-from app.domain.cube import MILLION, MOST_LIVE, STATUS_WEIGHT, Dimension
+from app.domain.cube import MOST_LIVE, Dimension
 
 MEASURES = (
     "registrations",
@@ -23,13 +22,10 @@ MEASURES = (
     "students",
     "own_multiple",
     "own_multiple_live",
-    "expected",
-    "variance",
 )
 KEY = ("school_year", "dimension", "brin", "category")
-STRATUM_KEY = ("school_year", "brin", "programme_code", "live_of_student", "status")
+MIX_KEY = ("school_year", "brin", "programme_code", "status")
 
-_WEIGHT = " ".join(f"when '{status}' then {weight}" for status, weight in STATUS_WEIGHT.items())
 _LIVE = ", ".join(f"'{status}'" for status in sorted(LIVE))
 
 # Which column of `measured` a dimension is split by; grouping() of it is 0 where it is.
@@ -51,21 +47,20 @@ _SETS = ", ".join(
 def _compared(whose: str) -> str:
     """Return registrations with what their student has beside them; `whose` narrows down the students."""
     return f"""
-weighed as (
+current as (
   select student_id, school_year, brin, programme_code, learning_path, programme_year::text as programme_year,
          to_char(created_at at time zone 'Europe/Amsterdam', 'IYYY-"W"IW') as week,
          status, status_source || ' ' || status as source_and_status, coalesce(region, '') as region,
-         case when status in ({_LIVE}) then 1 else 0 end as live, case status {_WEIGHT} else 0 end as weight
+         case when status in ({_LIVE}) then 1 else 0 end as live
   from registration where annulled_by is null {whose}
 ),
 compared as (
   select *, count(*) over student as of_student, sum(live) over student as live_of_student,
-         weight::numeric / nullif(sum(weight) over student, 0) as chance,
          count(*) over here as of_here, sum(live) over here as live_here,
          row_number() over student as nth, row_number() over here as nth_here,
          row_number() over (partition by student_id, school_year, brin, programme_code) as nth_programme_here,
          row_number() over (partition by student_id, school_year, programme_code) as nth_programme
-  from weighed
+  from current
   window student as (partition by student_id, school_year),
          here as (partition by student_id, school_year, brin)
 )"""
@@ -89,9 +84,7 @@ counted as (
               else count(*) filter (where nth = 1) end as students,
          case when grouping(brin) = 0 then count(*) filter (where of_here >= 2) else 0 end as own_multiple,
          case when grouping(brin) = 0 then count(*) filter (where live = 1 and live_here >= 2)
-              else 0 end as own_multiple_live,
-         coalesce(sum(round(chance * {MILLION})::bigint), 0) as expected,
-         coalesce(sum(round(chance * (1 - chance) * {MILLION})::bigint), 0) as variance
+              else 0 end as own_multiple_live
   from compared group by grouping sets ({_SETS})
 )"""
 
@@ -135,7 +128,7 @@ covered as (
   from (
     select student_id, school_year, coalesce(max(nullif(region, '')), '') as region,
            case when max(nullif(region, '')) is null then min(brin) else '' end as institution
-    from weighed group by student_id, school_year
+    from current group by student_id, school_year
   ) student left join followed using (student_id)
   group by 1, 2, 3, 4
 )"""
@@ -148,18 +141,18 @@ def cells(whose: str = "") -> str:
 contributed as (
   select {", ".join((*KEY, *MEASURES))} from counted
   union all
-  select {", ".join(KEY)}, {none}, students, 0, own_multiple_live, 0, 0 from spread
+  select {", ".join(KEY)}, {none}, students, 0, own_multiple_live from spread
   union all
-  select {", ".join(KEY)}, {none}, students, 0, 0, 0, 0 from covered
+  select {", ".join(KEY)}, {none}, students, 0, 0 from covered
 )"""
 
 
-def strata(whose: str = "") -> str:
-    """Return a WITH list whose `contributed` counts live registrations by STRATUM_KEY."""
-    return f"""{_compared(whose)},
+def mixes(whose: str = "") -> str:
+    """Return a WITH list whose `contributed` counts live registrations by MIX_KEY."""
+    key = ", ".join(MIX_KEY)
+    return f"""
 contributed as (
-  select school_year, brin, programme_code, least(live_of_student, {MOST_LIVE})::smallint as live_of_student,
-         status, count(*) as registrations
-  from compared where live = 1
-  group by school_year, brin, programme_code, least(live_of_student, {MOST_LIVE}), status
+  select {key}, count(*) as registrations from registration
+  where annulled_by is null and status in ({_LIVE}) {whose}
+  group by {key}
 )"""

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from app.domain.codes import LIVE, Status
 from app.domain.cube import MOST_LIVE
-from app.domain.history import MOST_WEEKS, Past, Present
+from app.domain.history import MOST_WEEKS, Past
+from app.domain.status_mix import Present
 from app.persistence.statistics import contributions
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import asyncpg
 
 KEY = ("school_year", "weeks", "brin", "live_of_student", "status")
-COUNTS = ("live", "enrolled")
+COUNTS = ("live", "enrolled", "enrolled_here")
 _LONG = 1800.0
 
 _STATUSES = [*sorted(LIVE), *sorted(set(Status) - LIVE)]
@@ -55,7 +56,8 @@ compared as (
 contributed as (
   select school_year, weeks, brin, least(live_of_student, {MOST_LIVE}) as live_of_student,
          ({_CODES})[status] as status, count(*) as live,
-         count(*) filter (where enrolled and nth = 1) as enrolled
+         count(*) filter (where enrolled and nth = 1) as enrolled,
+         count(*) filter (where enrolled) as enrolled_here
   from compared where status <= {len(LIVE)} group by 1, 2, 3, 4, 5
 )"""
 
@@ -84,17 +86,17 @@ TO_CARRY = outcomes(
     "and r.student_id = any($1::bigint[])",
 )
 _PAST = """
-select brin, live_of_student, status, live, enrolled from statistics_history
+select brin, live_of_student, status, live, enrolled, enrolled_here from statistics_history
 where school_year = $1 and weeks = $2
 """
-_STRATUM = ", ".join(contributions.STRATUM_KEY[1:])
+_MIX = ", ".join(contributions.MIX_KEY[1:])
 _PRESENT = f"""
-with {contributions.strata("and school_year = $1")}
-select {_STRATUM}, sum(registrations)::bigint as live from (
-  select {_STRATUM}, registrations from contributed
+with {contributions.mixes("and school_year = $1")}
+select {_MIX}, sum(registrations)::bigint as live from (
+  select {_MIX}, registrations from contributed
   union all
-  select {_STRATUM}, registrations from statistics_carried_stratum where school_year = $1
-) everybody group by {_STRATUM}
+  select {_MIX}, registrations from statistics_carried_mix where school_year = $1
+) everybody group by {_MIX}
 """
 
 
@@ -114,6 +116,6 @@ class Histories:
         return [Past(*row) for row in await self._connection.fetch(_PAST, school_year, weeks)]
 
     async def present(self, school_year: int) -> Iterator[Present]:
-        """Return the live registrations of a school year by stratum."""
+        """Return the live registrations of a school year by status."""
         rows = await self._connection.fetch(_PRESENT, school_year, timeout=_LONG)
         return (Present(*row) for row in rows)

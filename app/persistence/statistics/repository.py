@@ -46,7 +46,7 @@ class Statistics:
         them twice.
         """
         ids = list(student_ids)
-        for statement in (carried.CARRY_CELLS, carried.CARRY_STRATA, carried.CARRY_HISTORY):
+        for statement in (carried.CARRY_CELLS, carried.CARRY_MIXES, carried.CARRY_HISTORY):
             await self._connection.execute(statement, ids)
 
     async def latest(self) -> tuple[int, datetime] | None:

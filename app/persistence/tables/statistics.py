@@ -34,8 +34,6 @@ class Measures(SQLModel):
     students: int = Field(sa_type=BigInteger)
     own_multiple: int = Field(sa_type=BigInteger)
     own_multiple_live: int = Field(sa_type=BigInteger)
-    expected: int = Field(sa_type=BigInteger)
-    variance: int = Field(sa_type=BigInteger)
 
 
 class StatisticsCellRow(Measures, table=True):
@@ -97,25 +95,22 @@ class StatisticsCarriedCellRow(Measures, table=True):
     category: str = Field(primary_key=True)
 
 
-class StatisticsCarriedStratumRow(SQLModel, table=True):
-    """Live registrations that removed students have left, by how many live ones their student had."""
+class StatisticsCarriedMixRow(SQLModel, table=True):
+    """Live registrations that removed students have left, by status."""
 
-    __tablename__ = "statistics_carried_stratum"
+    __tablename__ = "statistics_carried_mix"
 
     school_year: int = Field(
         primary_key=True, sa_type=SmallInteger, sa_column_kwargs={"autoincrement": False}
     )
     brin: str = Field(primary_key=True)
     programme_code: str = Field(primary_key=True)
-    live_of_student: int = Field(
-        primary_key=True, sa_type=SmallInteger, sa_column_kwargs={"autoincrement": False}
-    )
     status: Status = Field(sa_column=columns.choice(Status, primary=True))
     registrations: int = Field(sa_type=BigInteger)
 
 
 class Outcomes(SQLModel):
-    """Live registrations so many weeks before 1 October, and how many were enrolments on it."""
+    """Live registrations so many weeks before 1 October, and what they were on it: see `Past`."""
 
     school_year: int = Field(
         primary_key=True, sa_type=SmallInteger, sa_column_kwargs={"autoincrement": False}
@@ -128,6 +123,7 @@ class Outcomes(SQLModel):
     status: str = Field(primary_key=True, max_length=30)
     live: int = Field(sa_type=BigInteger)
     enrolled: int = Field(sa_type=BigInteger)
+    enrolled_here: int = Field(sa_type=BigInteger)
 
 
 class StatisticsHistoryRow(Outcomes, table=True):
