@@ -102,9 +102,14 @@ schema: setup ## write graphql_schema/schema.graphql anew
 	mv .venv/schema.graphql graphql_schema/schema.graphql
 
 .PHONY: bench
-bench: setup ## measure the hub beside its peers, what these lack, and growth; BENCH=--help tells the options
+bench: setup ## measure the hub beside its peers, what these lack, growth, and make micro; BENCH=--help tells the options
 	$(BIN)/python -m tests.benchmarks.run $(BENCH)
-	$(BIN)/python -m tests.benchmarks.write_path
+	@$(MAKE) --no-print-directory micro
+
+.PHONY: micro
+micro: setup ## measure selections, messages and the dispatcher in one process; MICRO="--benchmark-json FILE" tells it to keep
+	$(BIN)/python -m pytest -q -p pytest_benchmark.plugin -o python_files='bench_*.py' tests/benchmarks/micro \
+		--benchmark-columns=min,median,rounds --benchmark-sort=name $(MICRO)
 
 .PHONY: soak
 soak: setup ## the tests with thousands of cases; then break a live hub for MINUTES=10, at random (or with SEED=1)

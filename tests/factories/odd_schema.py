@@ -94,23 +94,24 @@ class Thing(Named):
 
     @strawberry.field
     def plain(self) -> str | None:
-        return _maybe_raising(random.Random(self.number_of("plain")), "plain")
+        return _maybe_raising(random.Random(self.number_of("plain")), "plain", 0.1)
 
     @strawberry.field
     def sure(self) -> Cell:
-        return _maybe_raising(random.Random(self.number_of("sure")), Cell.make(random.Random(self.depth)))
+        cell = Cell.make(random.Random(self.depth))
+        return _maybe_raising(random.Random(self.number_of("sure")), cell, 0.1)
 
     @strawberry.field
     async def later(self, info: Info, first: int = 2, after: str | None = None) -> list[Thing]:
         source = random.Random(f"{info.context.seed} {self.number_of('later')} {first} {after}")
         await asyncio.sleep(0)
         things = [a_thing(source, self.depth - 1) for _ in range(max(0, min(first, 3)))]
-        return _maybe_raising(source, things)
+        return _maybe_raising(source, things, 0.1)
 
     @strawberry.field
     def tied(self, info: Info, times: int | None = None) -> int | None:
         source = random.Random(f"{info.context.seed} {self.number_of('tied')} {times}")
-        return _maybe_raising(source, times)
+        return _maybe_raising(source, times, 0.1)
 
     def number_of(self, purpose: str) -> str:
         return f"{self.depth} {self.name!r} {purpose}"
@@ -129,13 +130,16 @@ class Cell:
 
 
 def _odd(source: random.Random, usual: T, share: float = 0.02) -> T:
-    """Return what is usual, or now and then something else that no type allows."""
-    return cast("T", source.choice(_ODD)) if source.random() < share else usual
+    """Return what is usual, or now and then something else that no type allows, or that nearly is usual."""
+    if source.random() >= share:
+        return usual
+    near = [one for one in _ODD if type(one) is type(usual)]
+    return cast("T", source.choice(near if near and source.random() < 0.5 else _ODD))
 
 
-def _maybe_raising(source: random.Random, value: T) -> T:
+def _maybe_raising(source: random.Random, value: T, share: float = 0.03) -> T:
     drawn = source.random()
-    if drawn < 0.03:
+    if drawn < share:
         raise source.choice((ForbiddenError(), NotFoundError(), ValueError("hidden"), RuntimeError()))
     return _odd(source, value)
 
@@ -163,7 +167,7 @@ def a_thing(source: random.Random, depth: int) -> Thing:
         "tags": source.choice(([], ["a", "ü☃"])),
         "cell": Cell.make(source),
     }
-    values = {name: _odd(source, value, 0.01) for name, value in values.items()}
+    values = {name: _odd(source, value) for name, value in values.items()}
     return _odd(source, Thing(world=source, depth=depth, **values), 0.01)
 
 

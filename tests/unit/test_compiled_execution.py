@@ -172,6 +172,10 @@ class TestPlans:
         for seed in range(20):
             assert await compare(request, seed)
 
+    async def test_call_nothing_with_a_null_where_none_may_be(self):
+        request = Request("query ($count: Int = 2) { things(count: $count) { id } }", {"count": None})
+        assert await compare(request, 1) == ([], [], True)  # nothing was called
+
     async def test_answer_what_is_no_list_as_graphql_core_does(self):
         for kind in range(8):
             assert await compare(Request("query ($kind: Int!) { words(kind: $kind) }", {"kind": kind}), 1)
