@@ -12,10 +12,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.transport.client_certificate import CERTIFICATE, ShownCertificate, shown_on
 from app.transport.graphql_endpoint.line import LINE
+from app.transport.whole_answer import WholeAnswer
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
+
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 END_STREAMS = "end_streams"  # the name under which the application leaves the way to do so in its state
 
@@ -39,6 +42,13 @@ class HubHttpProtocol(HttpToolsProtocol):
         scope["extensions"] = {LINE: self}
         if self._certificate is not None:
             scope[CERTIFICATE] = self._certificate
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer, with head and body in one piece where there is a body."""
+        super().on_headers_complete()
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # none if this is a websocket
+        if cycle is not None and cycle.transport is self.transport and cycle.scope["method"] != "HEAD":
+            cycle.transport = WholeAnswer(self.transport)
 
     def write(self, frame: bytes) -> bool:
         """Write a whole chunk of the present answer, unless the client is behind or the answer at its end."""
