@@ -31,14 +31,6 @@ def at(world, moment):
     return FollowingService(own._database, own._keys, lambda: moment, vavo=False)
 
 
-@pytest.fixture
-async def quiet(open_world):
-    """Open a hub that numbers and delivers nothing by itself."""
-    opened = await open_world(background=False)
-    await opened.furnish()
-    return opened
-
-
 class TestFollow:
     async def test_shows_what_stands_for_the_student_under_the_callers_reference(self, quiet):
         number = a_personal_number()

@@ -20,8 +20,6 @@ from app.telemetry import UNUSUAL_FOLLOWS
 from tests.factories.world import a_message, a_personal_number, a_student
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from app.domain.access import Principal
     from app.domain.following import StudentToFollow
     from tests.factories.world import World
@@ -98,14 +96,6 @@ class TestBuckets:
         with pytest.raises(UnavailableError):
             await away.rates.settle()
         assert away.rates._buckets[KIND]["a"].spent == 10
-
-
-@pytest.fixture
-async def quiet(open_world: Callable[..., object]) -> World:
-    """Open a hub that numbers and delivers nothing by itself."""
-    opened: World = await open_world(background=False)  # type: ignore[misc]
-    await opened.furnish()
-    return opened
 
 
 def following(world: World, quotas: Quotas, at: datetime | None = None) -> FollowingService:

@@ -24,7 +24,7 @@ from tests.factories.collector import Collector, collecting, plain
 from tests.factories.world import World, a_message, a_personal_number
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from app.settings import Settings
 
@@ -54,14 +54,6 @@ BEGINNING = datetime(2020, 1, 1, tzinfo=UTC)
 def collector() -> Iterator[Collector]:
     with collecting() as running:
         yield running
-
-
-@pytest.fixture
-async def quiet(open_world: Callable[..., object]) -> World:
-    """Open a hub that does nothing by itself."""
-    opened: World = await open_world(background=False)  # type: ignore[misc]
-    await opened.furnish()
-    return opened
 
 
 @pytest.fixture

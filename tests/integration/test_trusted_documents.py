@@ -19,8 +19,6 @@ from app.persistence.database import Database
 from app.services.trusted_documents import DOCUMENTS_AT_MOST, TrustedDocumentService
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from app.domain.access import Principal
     from tests.factories.world import World
 
@@ -35,14 +33,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-@pytest.fixture
-async def quiet(open_world: Callable[..., object]) -> World:
-    """Open a hub that numbers and delivers nothing by itself."""
-    opened: World = await open_world(background=False)  # type: ignore[misc]
-    await opened.furnish()
-    return opened
 
 
 @pytest.fixture
