@@ -18,7 +18,7 @@ class SeenRegistration(NamedTuple):
     """A registration that its caller may see, with the names that the catalogue has now.
 
     `key` is the hub's own and goes to nobody, `id` the one that clients see; `reference` is the caller's own
-    for the student, of a transfer system only.
+    for the student, of a transfer system only. A time that its reader said not to read is None.
     """
 
     institution: Institution
@@ -64,7 +64,10 @@ class SeenRegistration(NamedTuple):
 
 
 class HistoryEntry(NamedTuple):
-    """One thing that happened to a registration; OUTDATED ones had no effect."""
+    """One thing that happened to a registration; OUTDATED ones had no effect.
+
+    A time that its reader said not to read is None.
+    """
 
     registration: int
     id: int

@@ -10,6 +10,7 @@ from app.domain.seen import HistoryEntry
 from app.domain.value import value
 from app.persistence.packing import pack, pack_each, pack_moments, pack_nullable, unpack
 from app.persistence.parts import Part
+from app.persistence.unread import without
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -114,10 +115,18 @@ class Events:
         }
 
     async def histories(
-        self, registration_ids: Sequence[int], after: int, limit: int
+        self,
+        registration_ids: Sequence[int],
+        after: int,
+        limit: int,
+        unread: frozenset[str] = frozenset(),
     ) -> dict[int, list[HistoryEntry]]:
-        """Return what happened to each of these registrations after an event id, oldest first."""
-        rows = await self._connection.fetch(_HISTORIES, list(registration_ids), after, limit)
+        """Return what happened to each of these registrations after an event id, oldest first.
+
+        The times that are named in `unread` are None in all entries.
+        """
+        statement = without(_HISTORIES, unread)
+        rows = await self._connection.fetch(statement, list(registration_ids), after, limit)
         found: dict[int, list[HistoryEntry]] = {registration_id: [] for registration_id in registration_ids}
         make = partial(tuple.__new__, HistoryEntry)  # what its `_make` does, without a call of Python
         for row in rows:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from app.domain.access import Role
 from app.domain.seen import SeenRegistration
+from app.persistence.unread import without
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -150,16 +151,23 @@ class VisibleRegistrations:
         return self._seen(rows)
 
     async def page(
-        self, wanted: RegistrationFilter, after: tuple[str, int] | None, size: int
+        self,
+        wanted: RegistrationFilter,
+        after: tuple[str, int] | None,
+        size: int,
+        unread: frozenset[str] = frozenset(),
     ) -> list[SeenRegistration]:
-        """Return up to `size` registrations after a key: (BRIN, id), or (reference, id) for a follower."""
+        """Return up to `size` registrations after a key: (BRIN, id), or (reference, id) for a follower.
+
+        The times that are named in `unread` are None in all of them.
+        """
         view = self._viewpoint
         last_text, last_id = after or ("", 0)
         if wanted.brin is not None and view.role in _RIGHT:
             if last_text > wanted.brin:
                 return []
             first_id = last_id if last_text == wanted.brin else 0
-            return await self._page_of_institution(wanted.brin, wanted, first_id, size)
+            return await self._page_of_institution(wanted.brin, wanted, first_id, size, unread)
         brins: Sequence[str] | None = None if wanted.brin is None else [wanted.brin]
         statement = _PAGE_OF_ALL
         if view.role is Role.OS:
@@ -168,7 +176,7 @@ class VisibleRegistrations:
             statement = _PAGE_OF_SENDER
             brins = [brin for brin in brins or await self._mandates() if brin >= last_text]
         rows = await self._connection.fetch(
-            statement,
+            without(statement, unread),
             view.organisation_id,
             view.today,
             view.vavo,
@@ -182,7 +190,7 @@ class VisibleRegistrations:
         return self._seen(rows)
 
     async def _page_of_institution(
-        self, brin: str, wanted: RegistrationFilter, after: int, size: int
+        self, brin: str, wanted: RegistrationFilter, after: int, size: int, unread: frozenset[str]
     ) -> list[SeenRegistration]:
         view = self._viewpoint
         values: list[object] = [view.organisation_id, view.today, brin, after, size]
@@ -194,7 +202,7 @@ class VisibleRegistrations:
             values.append(wanted.statuses)
             filters += f" and r.status = any(${len(values)}::text[])"
         statement = _PAGE_OF_INSTITUTION.format(right=_RIGHT[view.role], filters=filters)
-        return self._seen(await self._connection.fetch(statement, *values))
+        return self._seen(await self._connection.fetch(without(statement, unread), *values))
 
     def _seen(self, rows: Sequence[asyncpg.Record]) -> list[SeenRegistration]:
         institutions, programmes = self._names.institutions, self._names.programmes

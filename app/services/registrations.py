@@ -116,9 +116,17 @@ class RegistrationService:
         return answers
 
     async def page(
-        self, principal: Principal, wanted: RegistrationFilter, after: tuple[str, int] | None, size: int
+        self,
+        principal: Principal,
+        wanted: RegistrationFilter,
+        after: tuple[str, int] | None,
+        size: int,
+        unread: frozenset[str] = frozenset(),
     ) -> list[SeenRegistration]:
-        """Return up to `size` registrations after a key, in the order of the caller's own pages."""
+        """Return up to `size` registrations after a key, in the order of the caller's own pages.
+
+        The times that are named in `unread`, by their attributes, are None: nobody will look at them.
+        """
         viewpoint = self._viewpoint(principal)
         if wanted.brin is not None and not codes.is_brin(wanted.brin):
             field = "brin"
@@ -127,16 +135,20 @@ class RegistrationService:
             require_school_year(wanted.school_year, self._clock())
         processing = self._log.begin(principal, Activity.READ_REGISTRATIONS)
         async with reading(self._database) as unit:
-            page = await unit.seen_from(viewpoint, self._names).page(wanted, after, size)
+            page = await unit.seen_from(viewpoint, self._names).page(wanted, after, size, unread)
         await self._log.read(processing, [registration.student_id for registration in page])
         return page
 
     async def histories(
-        self, registration_ids: Sequence[int], after: int, size: int
+        self,
+        registration_ids: Sequence[int],
+        after: int,
+        size: int,
+        unread: frozenset[str] = frozenset(),
     ) -> dict[int, list[HistoryEntry]]:
         """Return what happened to registrations that the caller was allowed to read.
 
-        The reading of the registrations is on record; this belongs to it.
+        The reading of the registrations is on record; this belongs to it. `unread` as for a page.
         """
         async with reading(self._database) as unit:
-            return await unit.events.histories(registration_ids, after, size)
+            return await unit.events.histories(registration_ids, after, size, unread)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,11 +10,14 @@ from graphql import (
     BooleanValueNode,
     EnumValueNode,
     FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
     GraphQLEnumType,
     GraphQLField,
     GraphQLInputType,
     GraphQLNonNull,
     GraphQLScalarType,
+    InlineFragmentNode,
     IntValueNode,
     NullValueNode,
     StringValueNode,
@@ -49,9 +52,20 @@ def answered_together(function: Callable[..., Awaitable[list[Any]]]) -> dict[str
 
 @dataclass(slots=True)
 class _Info:
-    """What resolvers ask of Strawberry's Info: nothing but the context."""
+    """What resolvers ask of Strawberry's Info: nothing but the context. `below`: see `unasked`."""
 
     context: object
+    below: frozenset[str]
+
+
+def unasked(info: object, attributes: Mapping[str, str]) -> frozenset[str]:
+    """Return which attributes need not be read, of these by their fields: no field below has such a name.
+
+    None of them where graphql-core calls the resolver.
+    """
+    if not isinstance(info, _Info):
+        return frozenset()
+    return frozenset(attribute for field, attribute in attributes.items() if field not in info.below)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +86,7 @@ class Call:
     literals: Mapping[str, object]
     from_variables: tuple[_FromVariable, ...]
     takes_info: bool
+    below: frozenset[str]
     together: Callable[..., Awaitable[list[object]]] | None = None
 
     def arguments(self, variables: Mapping[str, object], context: object) -> dict[str, object]:
@@ -84,12 +99,19 @@ class Call:
                     raise AnomalyError
                 arguments[one.python_name] = value
         if self.takes_info:
-            arguments["info"] = _Info(context)
+            arguments["info"] = _Info(context, self.below)
         return arguments
 
 
-def compile_call(definition: GraphQLField, node: FieldNode) -> Call:
-    """Return the call of a field; raise UncompilableError for what graphql-core must do."""
+def compile_call(
+    definition: GraphQLField,
+    nodes: Sequence[FieldNode],
+    fragments: Mapping[str, FragmentDefinitionNode],
+) -> Call:
+    """Return the call of a field, which may stand in several places of one selection.
+
+    Raise UncompilableError for what graphql-core must do.
+    """
     field: StrawberryField | None = definition.extensions.get("strawberry-definition")
     resolver = None if field is None else field.base_resolver
     if field is None or resolver is None or field.extensions or field.permission_classes:
@@ -101,7 +123,7 @@ def compile_call(definition: GraphQLField, node: FieldNode) -> Call:
         raise UncompilableError
     literals: dict[str, object] = {}
     from_variables = []
-    for given in node.arguments or ():
+    for given in nodes[0].arguments or ():
         type_ = definition.args[given.name.value].type
         argument: StrawberryArgument = definition.args[given.name.value].extensions["strawberry-definition"]
         if isinstance(argument.type, StrawberryMaybe):
@@ -113,7 +135,27 @@ def compile_call(definition: GraphQLField, node: FieldNode) -> Call:
             literals[argument.python_name] = _literal(given.value, type_)
     function = cast("Callable[..., object]", resolver.wrapped_func)
     together = field.metadata.get(_TOGETHER)
-    return Call(field, function, literals, tuple(from_variables), info is not None, together)
+    below = frozenset(_names(nodes, fragments))
+    return Call(field, function, literals, tuple(from_variables), info is not None, below, together)
+
+
+def _names(nodes: Sequence[FieldNode], fragments: Mapping[str, FragmentDefinitionNode]) -> Iterator[str]:
+    """Yield the name of each field below these, whatever its directives say."""
+    sets = [node.selection_set for node in nodes]
+    spread: set[str] = set()
+    while sets:
+        selection_set = sets.pop()
+        for selection in selection_set.selections if selection_set else ():
+            if isinstance(selection, FragmentSpreadNode):
+                name = selection.name.value
+                if name not in spread:
+                    spread.add(name)
+                    sets.append(fragments[name].selection_set)
+                continue
+            if isinstance(selection, FieldNode):
+                yield selection.name.value
+            if isinstance(selection, FieldNode | InlineFragmentNode):
+                sets.append(selection.selection_set)
 
 
 def _literal(node: ValueNode, type_: GraphQLInputType) -> object:

@@ -270,7 +270,8 @@ def _root(
     selections: SelectionCompiler, parent_type: GraphQLObjectType, key: str, nodes: Sequence[FieldNode]
 ) -> RootField:
     definition = _definition(parent_type, nodes)
-    return RootField(key, compile_call(definition, nodes[0]), selections.compile(definition.type, nodes))
+    call = compile_call(definition, nodes, selections.fragments)
+    return RootField(key, call, selections.compile(definition.type, nodes))
 
 
 def _definition(parent_type: GraphQLObjectType, nodes: Sequence[FieldNode]) -> GraphQLField:

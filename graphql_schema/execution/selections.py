@@ -192,9 +192,8 @@ class SelectionCompiler:
             elif not self.may_call:
                 raise UncompilableError
             else:
-                waits.append(
-                    LaterField(key, compile_call(shape, fields[0]), self.compile(shape.type, fields))
-                )
+                call = compile_call(shape, fields, self.fragments)
+                waits.append(LaterField(key, call, self.compile(shape.type, fields)))
                 item = "None"
             items.append(f"{key!r}: {item}")
         answer = "{" + ", ".join(items) + "}"

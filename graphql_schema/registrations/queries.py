@@ -12,6 +12,7 @@ from app.domain.access import Role, Scope
 from app.services.registrations import PAGE_AT_MOST, RegistrationFilter
 from graphql_schema.context import Info
 from graphql_schema.enums import RegistrationStatus
+from graphql_schema.execution.calls import unasked
 from graphql_schema.pagination import Sealed, check_first, cut, page_info
 from graphql_schema.permissions import needs
 from graphql_schema.registrations.types import PLACE, Registration, RegistrationConnection
@@ -20,6 +21,7 @@ from graphql_schema.scalars import Brin
 # Where a page goes on: a transfer system's by its own references, all others by institution.
 _BY_REFERENCE = attrgetter("reference", "key")
 _BY_BRIN = attrgetter("brin", "key")
+_TIMES = {"statusSince": "status_since", "lastConfirmedAt": "last_confirmed_at"}
 
 
 @strawberry.type
@@ -68,7 +70,9 @@ class RegistrationQueries:
             text, number = context.cursors.open(PLACE, after)
             last = (str(text), int(number))
         wanted = RegistrationFilter(brin, school_year, None if status is None else tuple(status))
-        found = await context.services.registrations.page(context.principal, wanted, last, size + 1)
+        found = await context.services.registrations.page(
+            context.principal, wanted, last, size + 1, unasked(info, _TIMES)
+        )
         rows, more = cut(found, size)
         key = _BY_REFERENCE if context.principal.role is Role.OS else _BY_BRIN
         cursors = Sealed(context.cursors, PLACE, rows, key)

@@ -13,7 +13,7 @@ from app.domain.registration import ChangeKind as DomainChangeKind
 from app.domain.seen import HistoryEntry, SeenRegistration
 from graphql_schema.context import Info
 from graphql_schema.enums import ChangeKind, LearningPath, RegistrationStatus, StatusSource
-from graphql_schema.execution.calls import answered_together
+from graphql_schema.execution.calls import answered_together, unasked
 from graphql_schema.pagination import Cursors, PageInfo, Sealed, check_first, cut, page_info
 from graphql_schema.scalars import Brin, ProgrammeCode
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from app.services.catalogue import CatalogueService
 
 HISTORY_AT_MOST = 200
+_TIMES = {"occurredAt": "occurred_at", "recordedAt": "recorded_at"}
 PLACE = "registrations"  # what the cursors of these pages are bound to
 
 
@@ -105,7 +106,9 @@ async def _histories(
     last = 0
     if after is not None:  # a cursor belongs to one registration, so there is one
         last = int(context.cursors.open(_history_of(registrations[0]), after)[0])
-    found = await context.services.registrations.histories([one.key for one in registrations], last, size + 1)
+    found = await context.services.registrations.histories(
+        [one.key for one in registrations], last, size + 1, unasked(info, _TIMES)
+    )
     connections: list[StatusHistoryConnection | BaseException] = []
     sealing = context.cursors
     for registration in registrations:

@@ -123,6 +123,31 @@ class TestPages:
             assert [one.status for one in await pages(world, by, offered)] == [Status.OFFERED]
         assert await pages(world, world.sis, RegistrationFilter(brin=FOREIGN_BRIN)) == []
 
+    async def test_lack_nothing_but_the_times_that_nobody_wants(self, world):
+        number = a_personal_number()
+        await world.report(*(a_message(personal_number=number) for _ in range(3)))
+        await world.follow(number, "S-1")
+        page = world.services.registrations.page
+        for by in (world.sis, world.cambo, world.os):
+            for wanted in (ALL, RegistrationFilter(BRIN, 2026, (Status.RECEIVED,))):
+                whole = await page(by, wanted, None, 10)
+                assert len(whole) == 3
+                for unread in ("status_since", "last_confirmed_at"):
+                    less = await page(by, wanted, None, 10, frozenset({unread}))
+                    assert less == [one._replace(**{unread: None}) for one in whole]
+
+    async def test_have_histories_without_the_times_that_nobody_wants(self, world):
+        await world.report(a_message(), a_message())
+        histories = world.services.registrations.histories
+        keys = [one.key for one in await pages(world, world.sis)]
+        whole = await histories(keys, 0, 10)
+        assert sum(map(len, whole.values())) == 2
+        for unread in ("occurred_at", "recorded_at"):
+            less = await histories(keys, 0, 10, frozenset({unread}))
+            assert less == {
+                key: [one._replace(**{unread: None}) for one in entries] for key, entries in whole.items()
+            }
+
     @pytest.mark.parametrize("wanted", [RegistrationFilter(brin="x"), RegistrationFilter(school_year=10**9)])
     async def test_refuse_what_is_no_code(self, world, wanted):
         with pytest.raises(BadUserInputError):

@@ -63,7 +63,9 @@ class _Kept:
             for key in range(51)
         ]  # fmt: skip
 
-    async def page(self, principal: Principal, wanted: RegistrationFilter, last: object, size: int) -> object:
+    async def page(
+        self, principal: Principal, wanted: RegistrationFilter, last: object, size: int, unread: object
+    ) -> object:
         return self._rows[:size]
 
     async def by_application_id(self, principal: Principal, brin: str, application_id: str) -> object:
