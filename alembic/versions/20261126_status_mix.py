@@ -50,6 +50,11 @@ def upgrade() -> None:
         op.add_column(table, sa.Column("enrolled_here", sa.BigInteger(), nullable=True))
         op.execute(f"update {table} set enrolled_here = enrolled")  # noqa: S608 - constants
         op.alter_column(table, "enrolled_here", nullable=False)
+    # The next refresh makes estimates anew, also beside figures that stand still.
+    op.execute(
+        "update statistics_table set content = jsonb_set(content, '{block,beside}', '{}')"
+        " where name = 'MULTIPLE_LIVE'"
+    )
 
 
 def downgrade() -> None:

@@ -1,5 +1,6 @@
 """Expected enrolments: made from what may be known, and telling nothing else."""
 
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -8,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.beta_binomial import interval
+from app.domain.disclosure.publishing import TableName
 from app.domain.expected import ByRule, Estimates, Shown, several_of
 from app.domain.history import History, Past
 from app.domain.status_mix import Present, StatusMixes
-from tests.attack.estimates import told_apart
-from tests.attack.plays import a_country
+from tests.attack.estimates import estimates_of, shown, told_apart
+from tests.attack.plays import a_country, in_force, published
+from tests.factories.cells import year_of
 
 _THRESHOLD = 5
 _STATUSES = ("RECEIVED", "OFFERED", "ENROLLED")
@@ -156,3 +159,17 @@ class TestTheCountry:
         )
         assert told == pytest.approx(0.2, abs=0.05)
         assert untold > 0.3, "that of the status"
+
+
+class TestFiguresThatStandStill:
+    def test_get_the_estimates_that_they_lack(self):
+        rows = a_country(Random(1), 250, 4, 2)
+        year = year_of(rows)
+        first = published(year, estimate=estimates_of(rows, ByRule()))
+        bare = [
+            table if table.block is None else replace(table, block=replace(table.block, beside={}))
+            for table in first
+        ]
+        again = published(year, in_force(bare), day=1, estimate=estimates_of(rows, ByRule()))
+        assert shown(again, "00AA") == shown(first, "00AA") != {}
+        assert {table.as_of for table in again if table.name is TableName.MULTIPLE_LIVE} == {first[0].as_of}

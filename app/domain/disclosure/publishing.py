@@ -95,7 +95,7 @@ def publish(
                 of_students[TableName.MULTIPLE_LIVE], of_students[TableName.LIVE_OF_STUDENT], threshold
             )
         lives = of_students[TableName.MULTIPLE_LIVE]
-        if lives.as_of == now:
+        if lives.as_of == now or not lives.beside:
             of_students[TableName.MULTIPLE_LIVE] = replace(lives, beside=estimate(brin, _shown(lives), each))
         for name, block in of_students.items():
             if brin and name in totals:
