@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 # start failed.
 _PATIENCE_SECONDS = 300
 # When the garbage collector looks for cycles: a batch makes thousands of objects that are gone by themselves
-# when it is answered, and Python's own 700 has it look at them twenty times meanwhile.
+# when it is answered, and with Python's own 700 it looks at them again and again meanwhile.
 _COLLECTIONS = (20_000, 5, 5)
 
 
