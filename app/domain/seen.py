@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from uuid import UUID
 
     from app.domain.catalogue import Institution, Names, Programme
     from app.domain.registration import Registration
@@ -17,14 +18,16 @@ if TYPE_CHECKING:
 class SeenRegistration(NamedTuple):
     """A registration that its caller may see, with the names that the catalogue has now.
 
-    `key` is the hub's own and goes to nobody, `id` the one that clients see; `reference` is the caller's own
-    for the student, of a transfer system only. A time that its reader said not to read is None.
+    `key` is the hub's own and goes to nobody, `id` the text of `public_id`, which clients see; `reference` is
+    the caller's own for the student, of a transfer system only. A time that its reader said not to read is
+    None.
     """
 
     institution: Institution
     programme: Programme
-    key: int
     id: str
+    public_id: UUID
+    key: int
     application_id: str
     student_id: int
     learning_path: str
@@ -45,8 +48,9 @@ class SeenRegistration(NamedTuple):
         return cls(
             names.institutions[registration.brin],
             names.programmes[registration.programme_code],
-            registration.id,
             str(registration.public_id),
+            registration.public_id,
+            registration.id,
             registration.application_id,
             registration.student_id,
             registration.learning_path,

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from app.domain.access import Role
 from app.domain.seen import SeenRegistration
@@ -18,15 +17,17 @@ from app.persistence.unread import without
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import date
+    from uuid import UUID
 
     import asyncpg
 
     from app.domain.catalogue import Names
     from app.domain.codes import Status
 
-# In the order of the fields of SeenRegistration, without the names that the catalogue adds.
+# In the order of the fields of SeenRegistration, but for its first three, which are made here. Ids travel as
+# they are: to make texts of them is a tenth of PostgreSQL's work for a page, and next to nothing here.
 _COLUMNS = """
-r.id, r.public_id::text, r.application_id, r.student_id, r.learning_path, r.school_year, r.programme_year,
+r.public_id, r.id, r.application_id, r.student_id, r.learning_path, r.school_year, r.programme_year,
 r.status, r.status_since, r.status_source, r.last_confirmed_at, r.annulled_by is not null
 """
 _CODES = "r.brin, r.programme_code"
@@ -137,7 +138,7 @@ class VisibleRegistrations:
     async def by_public_ids(self, public_ids: Collection[UUID]) -> dict[UUID, SeenRegistration]:
         """Return those of these registrations that may be seen."""
         found = await self._find("r.public_id = any($4::uuid[])", list(public_ids))
-        return {UUID(registration.id): registration for registration in found}
+        return {registration.public_id: registration for registration in found}
 
     async def by_application_ids(self, application_ids: Collection[str]) -> dict[str, SeenRegistration]:
         """Return those of these registrations that may be seen, of whatever institution."""
@@ -207,7 +208,7 @@ class VisibleRegistrations:
     def _seen(self, rows: Sequence[asyncpg.Record]) -> list[SeenRegistration]:
         institutions, programmes = self._names.institutions, self._names.programmes
         make = partial(tuple.__new__, SeenRegistration)  # what its `_make` does, without a call of Python
-        return [make((institutions[row[-2]], programmes[row[-1]], *row)) for row in rows]
+        return [make((institutions[row[-2]], programmes[row[-1]], str(row[0]), *row)) for row in rows]
 
     async def _mandates(self) -> list[str]:
         rows = await self._connection.fetch(_MANDATES, self._viewpoint.organisation_id, self._viewpoint.today)

@@ -13,6 +13,7 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self, cast
+from uuid import UUID
 
 import pytest
 
@@ -57,8 +58,9 @@ class _Kept:
         institution, programme = Institution("25LX", "An institution"), Programme("25604", "A programme", 4)
         self._rows = [
             SeenRegistration(
-                institution, programme, key, f"id-{key}", f"A-{key}", key, LearningPath.BOL.name, 2026, 1,
-                Status.RECEIVED.name, _MOMENT, StatusSource.SIS.name, _MOMENT, False, None, "25LX", "25604",
+                institution, programme, str(UUID(int=key)), UUID(int=key), key, f"A-{key}", key,
+                LearningPath.BOL.name, 2026, 1, Status.RECEIVED.name, _MOMENT, StatusSource.SIS.name,
+                _MOMENT, False, None, "25LX", "25604",
             )
             for key in range(51)
         ]  # fmt: skip
