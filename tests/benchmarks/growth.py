@@ -113,7 +113,7 @@ async def _grow(stage: Stage, below: int, size: int) -> None:
 
 def _work(stage: Stage, size: int, runner: asyncio.Runner) -> Iterator[tuple[str, Spent]]:
     chosen = random.Random(size)
-    ended = stage.hub.run("statistics", "refresh")
+    ended = stage.hub.run("statistics", "refresh", seconds=900)
     assert ended.returncode == 0, ended.stderr
     pages = [(brin, None) for brin in _BRINS]
 

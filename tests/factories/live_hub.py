@@ -188,15 +188,17 @@ class LiveHub:
             kept["PYTHONPYCACHEPREFIX"] = str(self.folder.parent / "pycache")
         return {**kept, **self.environment}
 
-    def run(self, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of the program to its end."""
+    def run(
+        self, *arguments: object, seconds: float = 90, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command of the program to its end, which must come within so many seconds."""
         return subprocess.run(
             [PROGRAM, *map(str, arguments)],
             env={**self._environment(), **environment},
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=seconds,
             check=False,
         )
 
