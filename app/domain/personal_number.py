@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -21,7 +20,6 @@ _ZEROS = "0" * _LENGTH
 # What the sum of eleven leaves: one sum tells both kinds apart, and a BSN may start with 10 too.
 _BSN = 0
 _ONDERWIJSNUMMER = 5
-_BLOCK = 64  # bytes that SHA-256 takes at once
 
 
 # The sum of eleven of each group of three digits in its place, by stdnum's weights: so a number is three
@@ -67,30 +65,6 @@ class PersonalNumber:
         return None
 
 
-class KeyedHash:
-    """HMAC-SHA256 (RFC 2104) by one key, for many short messages.
-
-    What it makes of the key before a message comes is half the work, and done once. An `hmac.HMAC` can be
-    copied too, but takes 1.4 µs a message where the two hashes take 0.85.
-    """
-
-    __slots__ = ("_inner", "_outer")
-
-    def __init__(self, key: bytes) -> None:
-        block = key if len(key) <= _BLOCK else hashlib.sha256(key).digest()
-        block = block.ljust(_BLOCK, b"\0")
-        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
-        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
-
-    def of(self, message: bytes) -> bytes:
-        """Return the 32 bytes of a message."""
-        inner = self._inner.copy()
-        inner.update(message)
-        outer = self._outer.copy()
-        outer.update(inner.digest())
-        return outer.digest()
-
-
 @dataclass(frozen=True, slots=True)
 class KeyChain:
     """The secret keys behind the pseudonyms, oldest first; see `SECURITY.md` for their file.
@@ -105,12 +79,14 @@ class KeyChain:
     digest_key: bytes = field(repr=False)
     sealing_key: bytes = field(repr=False)
     subject_key: bytes = field(repr=False)
-    _pseudonym_hashes: tuple[KeyedHash, ...] = field(init=False, repr=False, compare=False)
-    _digest_hash: KeyedHash = field(init=False, repr=False, compare=False)
+    # Of each key what HMAC makes of it before the message comes: half the work, done once.
+    _begun: tuple[hmac.HMAC, ...] = field(init=False, repr=False, compare=False)
+    _begun_digest: hmac.HMAC = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_pseudonym_hashes", tuple(map(KeyedHash, self.pseudonym_keys)))
-        object.__setattr__(self, "_digest_hash", KeyedHash(self.digest_key))
+        begun = tuple(hmac.new(key, digestmod="sha256") for key in self.pseudonym_keys)
+        object.__setattr__(self, "_begun", begun)
+        object.__setattr__(self, "_begun_digest", hmac.new(self.digest_key, digestmod="sha256"))
 
     @property
     def version(self) -> int:
@@ -127,11 +103,10 @@ class KeyChain:
 
     def pseudonyms(self, digits: str) -> Pseudonym:
         """Return what a student is known by under each version, oldest first."""
-        first, *later = self._pseudonym_hashes
-        pseudonym = first.of(digits.encode())
-        if not later:
+        pseudonym = _finish(self._begun[0], digits.encode())
+        if len(self._begun) == 1:
             return (pseudonym,)
-        return (pseudonym, *(pseudonym := keyed.of(pseudonym) for keyed in later))
+        return (pseudonym, *(pseudonym := _finish(begun, pseudonym) for begun in self._begun[1:]))
 
     def advance(self, value: bytes, version: int, to: int) -> bytes:
         """Return what a pseudonym of one version is in a later one."""
@@ -145,4 +120,11 @@ class KeyChain:
 
     def digest(self, content: str) -> bytes:
         """Return the 32 bytes that tell whether two messages say the same."""
-        return self._digest_hash.of(content.encode("utf-8", "surrogatepass"))
+        return _finish(self._begun_digest, content.encode("utf-8", "surrogatepass"))
+
+
+def _finish(begun: hmac.HMAC, message: bytes) -> bytes:
+    """Return the HMAC of a message by a key that was begun with."""
+    copied = begun.copy()
+    copied.update(message)
+    return copied.digest()
