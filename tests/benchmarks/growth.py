@@ -68,7 +68,7 @@ def table(folder: Path, sizes: Sequence[int]) -> str:
                 print(f"grown to {size:,} registrations in {time.monotonic() - began:.0f} s", flush=True)
                 columns.append(dict(_work(stage, size, runner)))
     finally:
-        stage.hub.stop()
+        stage.close()
     rows = [["work", *(f"{size:,} registrations" for size in sizes)], ["---"] * (len(sizes) + 1)]
     rows += [[work, *(str(spent[work]) for spent in columns)] for work in columns[0]]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -31,7 +31,7 @@ def measured(folder: Path, connections: int) -> Iterator[str]:
             while (line := runner.run(_next(lines))) is not None:
                 yield line
     finally:
-        stage.hub.stop()
+        stage.close()
 
 
 async def _next(lines: AsyncIterator[str]) -> str | None:

@@ -78,7 +78,7 @@ class Stage:
     """One receiver whom every event of `report` concerns, and one whom none does."""
 
     hub: LiveHub
-    database_url: str
+    server: EmbeddedServer
     sis: LiveClient
     concerned: LiveClient
     unconcerned: LiveClient
@@ -97,18 +97,23 @@ class Stage:
         (folder / "institutions.csv").write_text(f"brin,name\n{institutions}", encoding="utf-8")
         (folder / "programmes.csv").write_text(f"crebo,name\n{PROGRAMME},A programme\n", encoding="utf-8")
         _run(hub, "catalogue", "import", "institutions.csv", "programmes.csv")
+        server = EmbeddedServer(folder / "data")
         try:
             hub.start()
+            server.start()  # joins the one that the hub has started
+            return cls._furnished(hub, server, brins)
         except BaseException:
             hub.stop()
+            server.stop()
             raise
+
+    @classmethod
+    def _furnished(cls, hub: LiveHub, server: EmbeddedServer, brins: Sequence[str]) -> Self:
         assert hub.process is not None
-        server = EmbeddedServer(folder / "data")
-        server.start()  # joins the one that the hub has started
-        (pid_file,) = (folder / "data").rglob("postmaster.pid")
+        (pid_file,) = (hub.folder / "data").rglob("postmaster.pid")
         stage = cls(
             hub,
-            server.url,
+            server,
             hub.add_client("sis", *(word for brin in brins for word in ("--brin", brin))),
             hub.add_client("os"),
             hub.add_client("os"),
@@ -119,6 +124,16 @@ class Stage:
         stage._message = a_message(personalNumber=a_personal_number(), brin=brins[0])
         stage.concerned.follow(stage.personal_number, "S-1")
         return stage
+
+    def close(self) -> None:
+        """Stop the hub, and let go of its database, which ends with the last who uses it."""
+        self.hub.stop()
+        self.server.stop()
+
+    @property
+    def database_url(self) -> str:
+        """Where the hub's database is."""
+        return self.server.url
 
     def meter(self) -> Meter:
         """Begin to count."""
