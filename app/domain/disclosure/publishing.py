@@ -68,7 +68,7 @@ class Before:
         return self.blocks.get((name, of))
 
 
-# For the shown cells of an institution's table by programme (''; the country's), of live and multiple live
+# For the shown cells of an institution's table by programme ('': the country's), of live and multiple live
 # registrations, and what one of the latter stands for: value, low, high, and the school years behind them.
 Estimating = Callable[[str, "Mapping[str, Shown]", float], "Mapping[str, tuple[float, ...]]"]
 _HALF = 0.5
