@@ -3,7 +3,8 @@
 A hub writes one line `request` for each request. Through structlog's chain and the standard library's
 logging such a line costs as much as all of HTTP. So where lines are JSON it is made here: the same members,
 with the same masking, in one call of orjson. Lines are written in groups, at most 50 ms late, and always
-before any other line of the log; a process that is killed loses the last group.
+before any other line of the log; a process that is killed loses the last group. Lines that cannot be
+written are lost, too, and counted: whoever notes something must not fail for want of a log.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import structlog
 from app.domain.redaction import scrub
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import TextIO
 
     from structlog.typing import EventDict, WrappedLogger
@@ -64,6 +66,10 @@ def merge_request(_logger: WrappedLogger, _name: str, event: EventDict) -> Event
     return event
 
 
+def _forget(_lines: int) -> None:
+    """Hear of lost lines and do nothing."""
+
+
 class RequestLog:
     """Writes the line of each request that has ended."""
 
@@ -73,11 +79,14 @@ class RequestLog:
         self._lines: list[bytes] = []
         self._bytes = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._lost: Callable[[int], None] = _forget
 
-    def configure(self, stream: TextIO | None, *, silent: bool) -> None:
-        """Write JSON to `stream` (None: through structlog), or nothing at all."""
+    def configure(
+        self, stream: TextIO | None, *, silent: bool, lost: Callable[[int], None] = _forget
+    ) -> None:
+        """Write JSON to `stream` (None: through structlog), or nothing at all; `lost` hears how many not."""
         self.flush()
-        self._stream, self._silent = stream, silent
+        self._stream, self._silent, self._lost = stream, silent, lost
 
     def note(self, method: str, path: str, status: int, seconds: float, facts: RequestFacts) -> None:
         """Log a request; of a websocket `status` is its close code."""
@@ -109,8 +118,11 @@ class RequestLog:
             self._timer = None
         if self._lines and self._stream is not None:
             lines, self._lines, self._bytes = self._lines, [], 0
-            self._stream.write(b"".join(lines).decode())
-            self._stream.flush()
+            try:
+                self._stream.write(b"".join(lines).decode())
+                self._stream.flush()
+            except (OSError, ValueError):  # a full disk, a reader that is gone, a stream that is closed
+                self._lost(len(lines))
 
     def _add(self, line: bytes) -> None:
         if self._bytes + len(line) > _GROUP_BYTES:

@@ -29,6 +29,11 @@ DOORBELL_FAILURES = Counter(
     "koppelpunt_doorbell_failures_total", "Rings that failed and listeners that were lost"
 )
 DISPATCHER_LEADS = Gauge("koppelpunt_dispatcher_leads", "1 while this process numbers events")
+BACKGROUND_FAILURES = Counter(
+    "koppelpunt_background_failures_total",
+    "Times that something in the background ended, which it never should, and was begun anew",
+    ["task"],
+)
 HOUSEKEEPING_LEADS = Gauge("koppelpunt_housekeeping_leads", "1 while this process does the background jobs")
 HOUSEKEEPING_JOBS = Counter(
     "koppelpunt_housekeeping_jobs_total",
@@ -91,6 +96,10 @@ OLDEST_UNEXPORTED = Gauge(
     ["log"],
 )
 
+LOG_LINES_LOST = Counter(
+    "koppelpunt_log_lines_lost_total", "Lines of the log that could not be written at once, or at all"
+)
+
 
 # Made by the hub itself; masked, a time or an id would be of no use.
 _MADE_HERE = frozenset({"timestamp", "request_id", "error_id"})
@@ -105,12 +114,16 @@ def _scrub_event(_logger: WrappedLogger, _name: str, event: EventDict) -> EventD
 
 
 class _Handler(logging.StreamHandler):  # type: ignore[type-arg] # it is generic in the stubs only
-    """Keeps the order: lines of requests that wait are written first."""
+    """Keeps the order: lines of requests that wait are written first. Never fails."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line."""
         REQUEST_LOG.flush()
         super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - named by the base class
+        """Count the line; the base class would write the record as it came, unmasked, to the same place."""
+        LOG_LINES_LOST.inc()
 
 
 def configure_logging(level: str = "INFO", *, json: bool | None = None) -> None:
@@ -144,7 +157,11 @@ def configure_logging(level: str = "INFO", *, json: bool | None = None) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    REQUEST_LOG.configure(sys.stderr if as_json else None, silent=not root.isEnabledFor(logging.INFO))
+    REQUEST_LOG.configure(
+        sys.stderr if as_json else None,
+        silent=not root.isEnabledFor(logging.INFO),
+        lost=LOG_LINES_LOST.inc,
+    )
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "strawberry", "strawberry.execution"):
         logger = logging.getLogger(name)
         logger.handlers = []

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from app.bootstrap.background import running
 from app.domain.errors import UnavailableError
 from app.persistence.database import Database
 from app.persistence.embedded import EmbeddedServer, EmbeddedServerError
@@ -14,7 +15,7 @@ from app.settings import Settings, SettingsError
 from app.telemetry import log
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
 
 _RETRY_SECONDS = 1.0
@@ -35,7 +36,7 @@ async def open_database(settings: Settings, *, patience: float = 0) -> AsyncIter
             except EmbeddedServerError as error:
                 raise SettingsError(str(error)) from error
             stack.push_async_callback(asyncio.to_thread, server.stop)
-            stack.enter_context(running(server.watch(), "embedded-watch"))
+            stack.enter_context(running(server.watch, "embedded-watch"))
             url = server.url
         database = Database(url, pool_size=settings.database_pool)
         await _tried(database.open, patience)
@@ -53,13 +54,3 @@ async def _tried(work: Callable[[], Awaitable[None]], patience: float) -> None:
                 raise
             log.warning("database_awaited", error=type(error).__name__)
         await asyncio.sleep(_RETRY_SECONDS)
-
-
-@contextmanager
-def running(work: Coroutine[object, object, None], name: str) -> Iterator[None]:
-    """Let something run beside the block, and end it with the block."""
-    task = asyncio.create_task(work, name=name)
-    try:
-        yield
-    finally:
-        task.cancel()

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
+from app.bootstrap.background import running
 from app.bootstrap.configured import (
     broadcast_of,
     clock,
@@ -23,7 +24,7 @@ from app.bootstrap.configured import (
     vetting_rule,
     webhook_sender_of,
 )
-from app.bootstrap.database import open_database, running
+from app.bootstrap.database import open_database
 from app.domain.access import SCOPES_OF_ROLE, Principal, Scope
 from app.domain.errors import HubError
 from app.domain.rates import Quotas
@@ -62,7 +63,7 @@ from graphql_schema.context import Context
 from graphql_schema.pagination import Cursors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 
     from app.persistence.database import Database
     from app.services.key_files import KeySource
@@ -197,17 +198,18 @@ class Hub:
                 dispatcher = Dispatcher(database, doorbell, clock, vavo=vavo)
                 presented_as = Sender(source_of(settings.hub_oin), f"{settings.base_url}/graphql")
                 webhooks = WebhookDelivery(database, sender, secrets, presented_as, clock, tracing)
-                for name, work in {
-                    "dispatcher": dispatcher.run(),
-                    "tail": tail.run(),
-                    "catalogue": catalogue.keep_fresh(),
-                    "housekeeping": housekeeping.run(),
-                    "oversight": oversight.run(),
-                    "security-log": security_log.run(),
-                    "delivery-log": deliveries.run(),
-                    "rates": rates.run(),
-                    "webhooks": webhooks.run(doorbell),
-                }.items():
+                always: dict[str, Callable[[], Coroutine[object, object, None]]] = {
+                    "dispatcher": dispatcher.run,
+                    "tail": tail.run,
+                    "catalogue": catalogue.keep_fresh,
+                    "housekeeping": housekeeping.run,
+                    "oversight": oversight.run,
+                    "security-log": security_log.run,
+                    "delivery-log": deliveries.run,
+                    "rates": rates.run,
+                    "webhooks": partial(webhooks.run, doorbell),
+                }
+                for name, work in always.items():
                     stack.enter_context(running(work, name))
             yield hub
 

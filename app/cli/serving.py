@@ -114,7 +114,8 @@ async def _prepare(settings: Settings, *, migrates: bool) -> None:
     load_keys(settings)
     if settings.database_url is None:
         where = settings.data_dir.resolve()
-        typer.echo(f"No KOPPELPUNT_DATABASE_URL: using the embedded PostgreSQL in {where}", err=True)
+        with suppress(OSError):  # a hub works without a log, too
+            typer.echo(f"No KOPPELPUNT_DATABASE_URL: using the embedded PostgreSQL in {where}", err=True)
     if migrates:
         async with open_database():
             pass

@@ -119,7 +119,7 @@ class TestMetrics:
 
     def test_are_measured_somewhere(self) -> None:
         names = [name for name, value in vars(telemetry).items() if isinstance(value, MetricWrapperBase)]
-        code = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES if path.name != "telemetry.py")
+        code = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES)
         assert [name for name in names if not re.search(rf"\b{name}\.(inc|set|observe|labels)\b", code)] == []
 
     def test_stand_in_one_place(self) -> None:

@@ -46,11 +46,12 @@ class LiveHub:
         host: str = "127.0.0.1",
         environment: Mapping[str, str] | None = None,
         prefix: Sequence[str] = (),
+        log: Path | None = None,
     ) -> None:
         self.random = random.Random(seed)
         self.folder = folder
         self.server = EmbeddedServer(folder)
-        self.log = folder / "hub.log"
+        self.log = log or folder / "hub.log"
         self.ports = [free_port() for _ in range(hubs)]
         self.issuer = f"http://{host}:{self.ports[0]}"
         self.addresses = [f"http://{host}:{port}" for port in self.ports]
@@ -99,7 +100,7 @@ class LiveHub:
         async with asyncio.timeout(seconds), httpx.AsyncClient() as http:
             for index in self._processes:
                 while not await self._is_ready(http, index):
-                    assert self._processes[index].poll() is None, self.log.read_text(encoding="utf-8")
+                    assert self._processes[index].poll() is None, f"it ended: see {self.log}"
                     await asyncio.sleep(0.1)
 
     async def _is_ready(self, http: httpx.AsyncClient, index: int) -> bool:

@@ -87,15 +87,16 @@ class Trial:
         proxied: bool = False,
         redis: bool = False,
         jumping: bool = False,
+        log: Path | None = None,
     ) -> AsyncIterator[Trial]:
         """Furnish a hub, start it, and let senders and receivers loose on it.
 
         `behind`: in a network of its own, with its database on this side of the line. `proxied`: with a
         proxy before the database and each hub. `redis`: with a Redis as its doorbell. `jumping`: with a clock
-        that can be set.
+        that can be set. `log`: with its log in that file.
         """
         there = {} if behind is None else {"host": behind.there, "prefix": behind.prefix}
-        hub = LiveHub(folder, seed, workers=workers, hubs=hubs, **there)  # type: ignore[arg-type]
+        hub = LiveHub(folder, seed, workers=workers, hubs=hubs, log=log, **there)  # type: ignore[arg-type]
         print(f"seed {seed}, log {hub.log}")  # noqa: T201 - what a failure can be repeated with
         trial = cls(hub)
         async with contextlib.AsyncExitStack() as stack:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import json
 import logging
 import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 import structlog
 from structlog.testing import capture_logs
 
 from app.request_log import REQUEST, REQUEST_LOG, RequestFacts, RequestLog, identify, merge_request
-from app.telemetry import configure_logging
+from app.telemetry import LOG_LINES_LOST, configure_logging
 from tests.scratch_graphql import NUMBER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FACTS = RequestFacts("12345678901234567890123456789012", "4bf92f3577b34da6a3ce929d0e0e4736", "client")
 
@@ -45,6 +51,21 @@ def log(stream: Stream) -> RequestLog:
     made = RequestLog()
     made.configure(stream, silent=False)
     return made
+
+
+@contextmanager
+def logging_to(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(sys, "stderr", stream)
+    root, before = logging.getLogger(), structlog.get_config()
+    handlers, level = root.handlers, root.level
+    configure_logging(json=True)
+    try:
+        yield
+    finally:
+        REQUEST_LOG.configure(None, silent=False)
+        root.handlers = handlers
+        root.setLevel(level)
+        structlog.configure(**before)
 
 
 class TestLine:
@@ -112,24 +133,40 @@ class TestGroup:
     async def test_stands_before_any_later_line(
         self, stream: Stream, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(sys, "stderr", stream)
-        root, before = logging.getLogger(), structlog.get_config()
-        handlers, level = root.handlers, root.level
-        configure_logging(json=True)
-        try:
+        with logging_to(stream, monkeypatch):
             token = REQUEST.set(FACTS)
             REQUEST_LOG.note("POST", "/graphql", 500, 0.01, FACTS)
             structlog.stdlib.get_logger("koppelpunt.test").error("afterwards")
             REQUEST.reset(token)
-        finally:
-            REQUEST_LOG.configure(None, silent=False)
-            root.handlers = handlers
-            root.setLevel(level)
-            structlog.configure(**before)
         first, second = stream.lines
         assert [first["event"], second["event"]] == ["request", "afterwards"]
         assert second["client_id"] == "client"
         assert second["request_id"] == first["request_id"]
+
+
+class Full(Stream):
+    """Takes nothing, while it is full."""
+
+    full = True
+
+    def write(self, text: str) -> int:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(text)
+
+
+class TestStreamThatTakesNothing:
+    async def test_is_no_matter_of_whoever_notes_something(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stream, lost = Full(), LOG_LINES_LOST._value.get()
+        with logging_to(stream, monkeypatch):
+            REQUEST_LOG.note("POST", "/graphql", 500, 0.01, FACTS)
+            structlog.stdlib.get_logger("koppelpunt.test").error("lost")
+            logging.getLogger("another").error("of %s", NUMBER)
+            assert LOG_LINES_LOST._value.get() == lost + 3
+            stream.full = False
+            REQUEST_LOG.note("POST", "/graphql", 200, 0.01, FACTS)
+            structlog.stdlib.get_logger("koppelpunt.test").error("written")
+        assert [line["event"] for line in stream.lines] == ["request", "written"]
 
 
 class TestFacts:
