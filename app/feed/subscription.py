@@ -101,8 +101,9 @@ class Changes:
             while (live := await listener.next()) is not None:
                 yield live
         while True:
-            read_at = now()
             page = await self._read(listener)
+            # From its arrival on: counted from the question, what a slow database tells would never be fresh.
+            read_at = now()
             for change in page:
                 if not is_fresh(read_at):
                     # The subscriber took its time, and rights count at delivery.

@@ -23,6 +23,16 @@ if TYPE_CHECKING:
     from app.domain.feed import StatusChange
 
 
+# Who reads in between is let through, and waits again the next time.
+_LOCK_AGAIN_AND_AGAIN = """
+do $$ begin loop
+  lock table feed_entry;
+  perform pg_sleep(1.2);
+  commit;
+end loop; end $$
+"""
+
+
 class TestNumbers:
     async def test_run_from_1_without_holes_for_each_receiver(self, world):
         random_source = random.Random(20261122)
@@ -210,6 +220,16 @@ class TestReplay:
                 await world.report(a_message())
                 assert (await asyncio.wait_for(anext(changes), 10)).number == number
         assert len(reads) <= 5
+
+    async def test_goes_on_where_each_look_into_the_table_takes_long(self, quiet, connect):
+        """Everybody comes back at once and waits for a connection, say; here a lock keeps them waiting."""
+        await quiet.report(*(a_message() for _ in range(3)))
+        async with NumberingConnection.open(quiet.hub.database) as numbering:
+            await number_pending(numbering)
+        holding = asyncio.create_task((await connect()).execute(_LOCK_AGAIN_AND_AGAIN))
+        await asyncio.sleep(0.1)
+        assert numbers(await quiet.hear(3, by=quiet.cambo, seconds=8)) == [1, 2, 3]
+        holding.cancel()
 
     async def test_refuses_numbers_that_cannot_be_gone_on_from(self, world):
         await world.report(a_message(), a_message())
