@@ -198,6 +198,49 @@ async def flush_redis(trial: Trial) -> None:
     await asyncio.to_thread(trial.redis.flush)
 
 
+# --- named points, where there are some
+
+
+POINTS = (
+    "messages are to be judged",
+    "messages are judged",
+    "messages are written",
+    "messages are committed",
+    "messages are to be answered",
+    "events are to be numbered",
+    "events are numbered",
+    "numbers are committed",
+    "a change is read",
+    "a change is written to one of its sockets",
+)
+
+
+async def kill_a_worker_at(trial: Trial, point: str) -> None:
+    """Kill -9 of whichever process gets to this point first."""
+    await _reached(trial, point)
+
+
+async def kill_postgresql_at(trial: Trial, point: str) -> None:
+    """Kill -9 of all of PostgreSQL as soon as a process gets to this point."""
+    await _reached(trial, f"{point}\n{postmaster(trial.hub)}")
+
+
+async def _reached(trial: Trial, said: str) -> None:
+    assert trial.deadly_point is not None
+    written = trial.deadly_point.with_suffix(".new")  # never half of it for who looks meanwhile
+    written.write_text(said, encoding="utf-8")
+    written.replace(trial.deadly_point)
+    async with asyncio.timeout(60):
+        while trial.deadly_point.exists():  # noqa: ASYNC110 - a file rings no bell
+            await asyncio.sleep(0.05)
+
+
+async def die_at_a_point(trial: Trial) -> None:
+    """Kill -9 of a process, or of PostgreSQL, at any of the points."""
+    kill = trial.hub.random.choice((kill_a_worker_at, kill_postgresql_at))
+    await kill(trial, trial.hub.random.choice(POINTS))
+
+
 # --- the clock, where it can be set
 
 
@@ -243,4 +286,5 @@ NETWORK: tuple[Fault, ...] = (
     lose_the_database,
 )
 BELL: tuple[Fault, ...] = (kill_redis, flush_redis)
+AT_POINTS: tuple[Fault, ...] = (die_at_a_point,)
 CLOCK: tuple[Fault, ...] = (let_the_clock_jump,)

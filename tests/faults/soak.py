@@ -11,7 +11,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.faults.breaking import BELL, CLOCK, DATABASE, NETWORK, PROCESSES, fill_the_disk
+from tests.faults.breaking import AT_POINTS, BELL, CLOCK, DATABASE, NETWORK, PROCESSES, fill_the_disk
 from tests.faults.small_disk import may_mount, small_disk
 from tests.faults.trial import Trial
 
@@ -23,14 +23,14 @@ async def soak(minutes: float, seed: int) -> int:
     ends_at = time.monotonic() + minutes * 60
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soak-")))
-        faults = [*PROCESSES, *DATABASE, *NETWORK, *CLOCK]
+        faults = [*PROCESSES, *DATABASE, *NETWORK, *CLOCK, *AT_POINTS]
         if has_redis := sys.version_info < (3, 13):
             faults += BELL
         if may_mount():
             stack.enter_context(small_disk(folder, megabytes=400 + int(minutes * _MEGABYTES_A_MINUTE)))
             faults.append(fill_the_disk)
         async with Trial.running(
-            folder, seed, workers=3, proxied=True, redis=has_redis, jumping=True
+            folder, seed, workers=3, proxied=True, redis=has_redis, jumping=True, dying=True
         ) as trial:
             await trial.goes_on()
             while time.monotonic() < ends_at:

@@ -52,7 +52,7 @@ subscription ($after: Int) {
 """
 STATUSES = ("RECEIVED", "OFFERED")
 SENDERS, APPLICATIONS, BATCH = 3, 12, 4
-_JUMPING_CLOCK = Path(__file__).parent / "jumping_clock"
+_INSIDE = Path(__file__).parent / "inside"
 
 
 class Trial:
@@ -65,6 +65,7 @@ class Trial:
         self.clients: list[Proxy] = []
         self.redis: Redis | None = None
         self.clock: Path | None = None
+        self.deadly_point: Path | None = None
         self.sent: dict[tuple[str, str], Sent] = {}
         self.recorders: list[Recorder] = []
         self.closed: list[tuple[int | None, str | None]] = []
@@ -87,13 +88,14 @@ class Trial:
         proxied: bool = False,
         redis: bool = False,
         jumping: bool = False,
+        dying: bool = False,
         log: Path | None = None,
     ) -> AsyncIterator[Trial]:
         """Furnish a hub, start it, and let senders and receivers loose on it.
 
         `behind`: in a network of its own, with its database on this side of the line. `proxied`: with a
         proxy before the database and each hub. `redis`: with a Redis as its doorbell. `jumping`: with a clock
-        that can be set. `log`: with its log in that file.
+        that can be set. `dying`: with named points at which it can die. `log`: with its log in that file.
         """
         there = {} if behind is None else {"host": behind.there, "prefix": behind.prefix}
         hub = LiveHub(folder, seed, workers=workers, hubs=hubs, log=log, **there)  # type: ignore[arg-type]
@@ -108,6 +110,9 @@ class Trial:
                 hub.environment["KOPPELPUNT_BROADCAST_URL"] = trial.redis.url
             if jumping:
                 trial._take_clock()
+            if dying:
+                trial.deadly_point = folder / "deadly-point"
+                hub.environment |= {"PYTHONPATH": str(_INSIDE), "DEADLY_POINT": str(trial.deadly_point)}
             if behind is not None:
                 await trial._lay_line(stack, behind)
             elif proxied:
@@ -122,7 +127,7 @@ class Trial:
     def _take_clock(self) -> None:
         self.clock = self.hub.folder / "clock"
         self.clock.write_text("0", encoding="utf-8")
-        self.hub.environment |= {"PYTHONPATH": str(_JUMPING_CLOCK), "JUMPING_CLOCK": str(self.clock)}
+        self.hub.environment |= {"PYTHONPATH": str(_INSIDE), "JUMPING_CLOCK": str(self.clock)}
 
     @property
     def _socket(self) -> Path:

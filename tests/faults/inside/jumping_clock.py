@@ -1,4 +1,4 @@
-"""Lets the clock of a hub be wrong by the seconds in a file; Python runs it if its folder is on the path."""
+"""Lets the clock of a hub be wrong by the seconds in a file."""
 
 from __future__ import annotations
 
