@@ -151,7 +151,7 @@ class Delivery:
     change: StatusChange
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Place:
     """Up to where the entries of all receivers have been read, in the order of their batches."""
 

@@ -6,8 +6,10 @@ from contextlib import aclosing
 
 from app.domain.feed import StatusChange
 from app.domain.registration import ChangeKind
+from app.feed import tail
 from app.feed.audience import Audience, Listener
 from app.feed.outlet import Outlet
+from app.persistence.feeds import Place
 from graphql_schema.execution.operations import Event, Operations
 from graphql_schema.schema import schema
 from tests.factories.feed import now, numbers, steps
@@ -192,6 +194,28 @@ class TestOutlet:
                 if len(audiences) == count:
                     return audiences
                 await asyncio.sleep(0.01)
+
+
+class TestTail:
+    async def test_goes_through_what_is_nobodys_here_once(self, world, monkeypatch):
+        """Where others had got 300,000 entries since the last one of somebody here, each look took 17 ms."""
+        here = world.services.subscription.tail
+        monkeypatch.setattr(tail, "_CHECK_SECONDS", 0)
+        here._check_at = 0
+        number = a_personal_number()
+        await world.follow(number, "S-1")
+        async with aclosing(world.services.subscription.changes(world.os, None)) as changes:
+            waiting = asyncio.create_task(anext(changes))
+            for _ in range(3):
+                await world.report(a_message(), a_message())
+                await world.settled()
+            async with world.hub.database.connection() as connection:
+                newest = await connection.fetchval("select max(batch) from feed_entry")
+            async with asyncio.timeout(10):
+                while here._place < Place.behind(newest):  # noqa: ASYNC110 - it rings no bell
+                    await asyncio.sleep(0.01)
+            await world.report(a_message(personal_number=number))
+            assert (await asyncio.wait_for(waiting, 10)).number == 1
 
 
 class TestMemory:
