@@ -165,6 +165,10 @@ class WebhookDelivery:
             return DeliveryFailedError(WebhookProblem.SECRET_UNREADABLE)
         except DeliveryFailedError as failure:
             return failure
+        except Exception:
+            # What is not on record would come again with each lease, without a pause and for ever.
+            log.exception("webhook_failed", organisation=claim.organisation_id)
+            return DeliveryFailedError(WebhookProblem.FAILED)
         return None
 
     def _ended(

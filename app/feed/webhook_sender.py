@@ -130,7 +130,7 @@ class WebhookSender:
                     raise DeliveryFailedError(WebhookProblem.CERTIFICATE_REFUSED) from None
             except httpx.TimeoutException:
                 raise DeliveryFailedError(WebhookProblem.TIMED_OUT) from None
-            except httpx.TransportError:
+            except (httpx.TransportError, ssl.SSLError):  # the latter after the handshake
                 raise DeliveryFailedError(WebhookProblem.NOT_HTTP) from None
         raise DeliveryFailedError(problem)
 

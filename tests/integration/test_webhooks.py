@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from contextlib import suppress
 
 import pytest
@@ -10,6 +12,7 @@ from structlog.testing import capture_logs
 
 from app.domain.webhook import WebhookProblem, WebhookState
 from app.feed.webhook_secrets import WebhookSecrets
+from app.feed.webhook_sender import WebhookSender
 from app.otlp.collector import resource
 from app.otlp.traces import OtlpTracing
 from app.tracing import TraceContext
@@ -252,6 +255,35 @@ class TestFailure:
         await told.deliverer(ca_file=None).once()
         assert (await told.state()).last_problem is WebhookProblem.CERTIFICATE_REFUSED
         assert receiver.arrivals == []
+
+    async def test_of_a_server_that_speaks_no_tls_after_the_handshake(self, bench, authority, followed):
+        def serve(door):
+            arrived, _ = door.accept()
+            with authority.server.wrap_socket(arrived, server_side=True) as spoken:
+                spoken.recv(1)
+                os.write(spoken.fileno(), b"\x17\x03\x03\x00\x20" + bytes(32))
+                with suppress(OSError):
+                    spoken.recv(1 << 16)
+
+        with socket.create_server((LOCAL, 0)) as door:
+            serving = asyncio.create_task(asyncio.to_thread(serve, door))
+            await bench.service.register(bench.world.os, f"https://{HOST}:{door.getsockname()[1]}/")
+            await bench.change(followed)
+            await bench.delivery.once()
+            await serving
+        state = await bench.state()
+        assert (state.state, state.last_problem) == (WebhookState.RETRYING, WebhookProblem.NOT_HTTP)
+
+    async def test_that_nobody_foresaw_is_one_like_others(self, told, receiver):
+        class Odd(WebhookSender):
+            async def send(self, url, headers, body):
+                raise RuntimeError
+
+        with capture_logs() as logged:
+            await told.deliverer(Odd).once()
+        state = await told.state()
+        assert (state.state, state.last_problem) == (WebhookState.RETRYING, WebhookProblem.FAILED)
+        assert "webhook_failed" in {line["event"] for line in logged}
 
     async def test_of_a_server_that_is_not_there(self, told, receiver):
         told.names.usual = ["127.0.0.99"]
