@@ -35,11 +35,11 @@ returning {_COLUMNS}
 _REMOVE = "delete from webhook where organisation_id = $1 returning true"
 
 # What is told is written down before it is sent, so that it is repeated under the same id after a crash.
-# Leases go by the clock of the database, which is the same for all hubs.
+# Leases go by the clock of the database, which is the same for all hubs, and only pauses by that of a hub.
 _CLAIM = """
 with due as materialized (
   select w.organisation_id from webhook w join feed f on f.organisation_id = w.organisation_id
-  where w.state <> 'STOPPED' and w.next_attempt_at <= $1
+  where (w.state = 'ACTIVE' or w.state = 'RETRYING' and w.next_attempt_at <= $1)
     and (w.leased_until is null or w.leased_until < clock_timestamp())
     and (w.notification_id is not null or f.last_number > w.delivered_number)
     and exists (select 1 from client c where c.organisation_id = w.organisation_id and c.revoked_at is null)

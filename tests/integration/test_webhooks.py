@@ -162,6 +162,18 @@ class TestOnRecord:
         assert span.status.code == 2
 
 
+class TestClock:
+    async def test_that_goes_back_holds_up_nobody_whose_webhook_works(self, bench, receiver, followed):
+        await bench.service.register(bench.world.os, receiver.url)
+        await bench.change(followed)
+        bench.clock.move(HOUR)
+        await bench.delivery.once()
+        bench.clock.move(-2 * HOUR)
+        await bench.change(followed)
+        await bench.delivery.once()
+        assert receiver.sequences == [1, 2]
+
+
 class TestFailure:
     @pytest.fixture
     async def told(self, bench, receiver, followed):
