@@ -283,6 +283,12 @@ class Live:
         return f"ws://127.0.0.1:{self.port}/graphql"
 
 
+def at_work(name: str) -> int:
+    """Return how many tasks run a coroutine function of this name."""
+    names = (getattr(task.get_coro(), "__name__", "") for task in asyncio.all_tasks())
+    return sum(one == name for one in names)
+
+
 async def greet(principal: Principal) -> Mapping[str, object] | None:
     return {"feed": {"lastNumber": 7}} if principal.role is Role.OS else None
 

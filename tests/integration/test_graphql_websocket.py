@@ -14,7 +14,7 @@ from websockets.typing import Subprotocol
 
 from app.domain.errors import RateLimitedError
 from app.transport.graphql_endpoint import Limits
-from tests.scratch_graphql import NUMBER, Live, a_principal, live
+from tests.scratch_graphql import NUMBER, Live, a_principal, at_work, live
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -270,6 +270,16 @@ class TestConnection:
             await say(socket, subscribe("1", "subscription{flood(kilobytes: 60)}"))
             async with asyncio.timeout(10):
                 await hub.endpoint.connections.wait_until_empty()
+
+    async def test_keeps_little_for_a_peer_that_reads_nothing_and_asks_on(self) -> None:
+        limits = Limits(subscriptions_per_connection=3)
+        async with live(limits) as hub, connected(hub, max_queue=1, close_timeout=0) as socket:
+            await say(socket, subscribe("1", "subscription{flood(kilobytes: 60)}"))
+            await asyncio.sleep(1)  # until every buffer is full
+            for time in range(200):
+                await say(socket, subscribe(f"wrong {time}", "subscription{nonsense}"))
+                await asyncio.sleep(0.002)  # it has failed by then
+            assert at_work("_watched") <= 1 + 3  # who reads, and the subscriptions
 
 
 class TestSubscription:

@@ -80,6 +80,7 @@ class WebSocketConnection:
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[Close] = self._loop.create_future()
         self._subscriptions: dict[str, asyncio.Task[None]] = {}
+        self._at_work: set[asyncio.Task[None]] = set()  # and those that still tell of their end
         self._due = 0  # `pong` to our pings, `complete` to subscriptions: they cost the client nothing
         self._heard_at = self._pinged_at = self._loop.time()
 
@@ -109,7 +110,7 @@ class WebSocketConnection:
             reader = asyncio.create_task(self._watched(self._talk))
             close = await self._ended
         finally:
-            await self._stop([*self._subscriptions.values(), *([] if reader is None else [reader])])
+            await self._stop([*self._at_work, *([] if reader is None else [reader])])
             self._edge.connections.release(self)
         await self._close(close)
 
@@ -263,13 +264,14 @@ class WebSocketConnection:
         except BadUserInputError:
             self.end(_MALFORMED)
             return
-        if len(self._subscriptions) >= self._limits.subscriptions_per_connection:
+        if len(self._at_work) >= self._limits.subscriptions_per_connection:
             error = LimitExceededError("This connection has as many subscriptions as it may.")
             await self._send(encode_message("error", [format_hub_error(error)], operation_id))
             return
-        self._subscriptions[operation_id] = asyncio.create_task(
-            self._watched(self._run, operation_id, request, principal)
-        )
+        task = asyncio.create_task(self._watched(self._run, operation_id, request, principal))
+        self._subscriptions[operation_id] = task
+        self._at_work.add(task)
+        task.add_done_callback(self._at_work.discard)
 
     async def _complete(self, operation_id: object) -> None:
         if not isinstance(operation_id, str):
