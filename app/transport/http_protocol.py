@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from uvicorn._types import ASGI3Application
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 END_STREAMS = "end_streams"  # the name under which the application leaves the way to do so in its state
@@ -29,6 +30,7 @@ class HubHttpProtocol(HttpToolsProtocol):
     late = False
     full_since: float | None = None
     _certificate: ShownCertificate | None = None
+    _at_work: RequestResponseCycle | None = None  # `cycle` is the last request, which may wait for its turn
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, and the certificate that was shown on it."""
@@ -50,11 +52,24 @@ class HubHttpProtocol(HttpToolsProtocol):
         if cycle is not None and cycle.transport is self.transport and cycle.scope["method"] != "HEAD":
             cycle.transport = WholeAnswer(self.transport)
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._at_work = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the present answer, too: uvicorn tells the last request alone."""
+        cycle = self._at_work
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        super().connection_lost(exc)
+
     def write(self, frame: bytes) -> bool:
         """Write a whole chunk of the present answer, unless the client is behind or the answer at its end."""
-        cycle = self.cycle
+        cycle = self._at_work
         if (
-            self.flow.write_paused
+            cycle is None
+            or self.flow.write_paused
             or cycle.response_complete
             or cycle.disconnected
             or self.transport.is_closing()

@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.transport.graphql_endpoint import Limits
-from tests.scratch_graphql import NUMBER, Live, a_principal, live
+from tests.scratch_graphql import NUMBER, Live, a_principal, at_work, live
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -44,6 +44,16 @@ async def client(hub: Live) -> AsyncIterator[httpx.AsyncClient]:
 
 def body(query: str, **members: object) -> bytes:
     return json.dumps({"query": query, **members}).encode()
+
+
+def wanting_events(query: str) -> bytes:
+    """Return a whole request for a stream of events."""
+    content = body(query)
+    return (
+        b"POST /graphql HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer good\r\n"
+        b"Accept: text/event-stream\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (len(content), content)
+    )
 
 
 def code(response: httpx.Response) -> str:
@@ -313,12 +323,7 @@ class TestEventStream:
         limits = Limits(keep_alive_seconds=0.1, stall_seconds=0.5, close_seconds=0.1)
         async with live(limits) as hub:
             reader, writer = await asyncio.open_connection("127.0.0.1", hub.port, limit=2**16)
-            content = body("subscription{flood(kilobytes: 60)}")
-            writer.write(
-                b"POST /graphql HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer good\r\n"
-                b"Accept: text/event-stream\r\nContent-Type: application/json\r\n"
-                b"Content-Length: %d\r\n\r\n%b" % (len(content), content)
-            )
+            writer.write(wanting_events("subscription{flood(kilobytes: 60)}"))
             assert b" 200 " in await reader.readuntil(b"\r\n")
             cast("asyncio.Transport", writer.transport).pause_reading()
             async with asyncio.timeout(10):
@@ -326,6 +331,24 @@ class TestEventStream:
             cast("asyncio.Transport", writer.transport).resume_reading()
             rest = await asyncio.wait_for(reader.read(), 10)
             assert not rest.endswith(b"0\r\n\r\n"), "cut, not ended after all that waited"
+            writer.close()
+
+    @pytest.mark.parametrize("reads", [True, False])
+    async def test_ends_for_a_client_that_has_asked_for_more_meanwhile(self, reads: bool) -> None:
+        """uvicorn tells the end of a connection to the last request alone, which waits for its turn."""
+        limits = Limits(keep_alive_seconds=0.1, stall_seconds=0.5, close_seconds=0.1)
+        async with live(limits) as hub:
+            reader, writer = await asyncio.open_connection("127.0.0.1", hub.port, limit=2**16)
+            kilobytes = 0 if reads else 60
+            flood = wanting_events(f"subscription{{flood(kilobytes: {kilobytes})}}")
+            writer.write(flood + wanting_events("{hello}"))
+            assert b" 200 " in await reader.readuntil(b"\r\n")
+            transport = cast("asyncio.Transport", writer.transport)
+            transport.abort() if reads else transport.pause_reading()
+            async with asyncio.timeout(5):
+                await hub.endpoint.connections.wait_until_empty()
+                while at_work("run_asgi"):  # noqa: ASYNC110 - the end of a task rings no bell
+                    await asyncio.sleep(0.05)
             writer.close()
 
     async def test_is_kept_alive(self, hub: Live, client: httpx.AsyncClient) -> None:
