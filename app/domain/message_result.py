@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 @value
 class MessageResult:
-    """What became of one message; `registration` is as the batch left it, None when refused."""
+    """What became of one message.
+
+    `registration` is as the batch left it, None when refused, or when nobody asked for it.
+    """
 
     message_id: MessageId
     outcome: Outcome

@@ -113,7 +113,8 @@ class Sender:
 class Judgement:
     """The outcome of one message: the registration after it and the changes that it made, in order.
 
-    `is_step`: nothing but the status moved, with its time and source; nearly every message is like that.
+    `is_step`: nothing but the status moved, with its time and source; nearly every message is like that. Its
+    registration and its change are left out, since few need them: these ask `in_full`.
     """
 
     outcome: Outcome
@@ -122,6 +123,13 @@ class Judgement:
     findings: tuple[Finding, ...] = ()
     code: Refusal | None = None
     is_step: bool = False
+
+
+# The judgements of all steps: they differ in what is remarkable about them.
+_STEPS: dict[tuple[Finding, ...], Judgement] = {
+    findings: Judgement(Outcome.ACCEPTED, None, (), findings, None, is_step=True)
+    for findings in ((), (Finding.LATE,), (Finding.UNUSUAL_STEP,), (Finding.LATE, Finding.UNUSUAL_STEP))
+}
 
 
 def refused(code: Refusal) -> Judgement:
@@ -135,7 +143,9 @@ def judge_first(created: Registration, message: StatusMessage, sender: Sender) -
     return Judgement(Outcome.ACCEPTED, created, (change,), _lateness(message.occurred_at, sender))
 
 
-def judge(current: Registration, message: StatusMessage, student_id: int, sender: Sender) -> Judgement:
+def judge(  # noqa: PLR0911 - the rules in their order, one answer each
+    current: Registration, message: StatusMessage, student_id: int, sender: Sender
+) -> Judgement:
     """Judge a message about a registration that the hub knows."""
     if current.brin != message.brin:
         return refused(Refusal.OTHER_INSTITUTION)
@@ -156,14 +166,37 @@ def judge(current: Registration, message: StatusMessage, student_id: int, sender
         return refused(Refusal.ALREADY_ENROLLED)
     same_status = live and current.status is message.status
     same_data = _same_data(current, message)
-    reported_by = _reporters(current, sender)
-    last_confirmed_at = max(current.last_confirmed_at, recorded_at)
     if same_status and same_data:
         confirmed = replace(
-            current, effective_at=effective_at, last_confirmed_at=last_confirmed_at, reported_by=reported_by
+            current,
+            effective_at=effective_at,
+            last_confirmed_at=max(current.last_confirmed_at, recorded_at),
+            reported_by=_reporters(current, sender),
         )
         return Judgement(Outcome.ACCEPTED, confirmed, (), (*late, Finding.CONFIRMS_CURRENT))
-    after = Registration(  # by position: it is made for nearly every message, and names take twice the time
+    usual = current.status is message.status or (current.status, message.status) in USUAL_STEPS
+    findings = late if usual else (*late, Finding.UNUSUAL_STEP)
+    if same_data and live and sender.organisation_id in current.reported_by:
+        return _STEPS[findings]
+    return _moved(current, message, sender, findings, is_step=False)
+
+
+def in_full(step: Judgement, current: Registration, message: StatusMessage, sender: Sender) -> Judgement:
+    """Return the judgement of a step with the registration after it and its change."""
+    return _moved(current, message, sender, step.findings, is_step=True)
+
+
+def _moved(
+    current: Registration,
+    message: StatusMessage,
+    sender: Sender,
+    findings: tuple[Finding, ...],
+    *,
+    is_step: bool,
+) -> Judgement:
+    """Return what a message does that changes status or data, and so brings back what was annulled."""
+    same_status = current.annulled_by is None and current.status is message.status
+    after = Registration(  # by position: it is made for every single message, and names take twice the time
         current.id,
         current.public_id,
         current.application_id,
@@ -176,19 +209,15 @@ def judge(current: Registration, message: StatusMessage, student_id: int, sender
         message.status,
         current.status_since if same_status else message.occurred_at,
         current.status_source if same_status else sender.source,
-        effective_at,
-        last_confirmed_at,
+        min(message.occurred_at, sender.recorded_at),
+        max(current.last_confirmed_at, sender.recorded_at),
         None,
-        reported_by,
+        _reporters(current, sender),
         current.region,
         current.reference,
     )
     kind = ChangeKind.DATA if same_status else ChangeKind.STATUS
-    step = (current.status, message.status)
-    unusual = step[0] is not step[1] and step not in USUAL_STEPS
-    findings = (*late, Finding.UNUSUAL_STEP) if unusual else late
     change = _change(kind, after, current.status, message.occurred_at, sender)
-    is_step = same_data and live and reported_by is current.reported_by
     return Judgement(Outcome.ACCEPTED, after, (change,), findings, None, is_step)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from app.domain import codes
 from app.domain.registration import ChangeKind
-from app.domain.status_message import spelled
+from app.domain.status_message import Outcome, spelled
 from app.persistence.events import RecordedChange, appending
 from app.persistence.records import processing
 from app.persistence.registrations import updating
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
+    from app.domain.codes import Status
     from app.domain.record import ProcessingRecord
     from app.domain.registration import Judgement, Registration
-    from app.domain.status_message import Refusal
+    from app.domain.status_message import Finding, Refusal
     from app.persistence.parts import Part
     from app.services.candidates import Candidate
 
@@ -57,6 +58,15 @@ class BatchJournal:
         """Whether there is something for the dispatcher."""
         return bool(self._steps) or any(one.change.kind is not ChangeKind.OUTDATED for one in self._changes)
 
+    @property
+    def takes_steps(self) -> bool:
+        """Whether a step can still be noted as one.
+
+        Steps are written before other changes, so a message after one of those is written in the longer way:
+        feeds keep the order of the list.
+        """
+        return not self._changes
+
     def refuse(self, one: Candidate, code: Refusal) -> None:
         """Note a refusal; the id stays free."""
         message = one.message
@@ -64,34 +74,43 @@ class BatchJournal:
         brin = message.brin if codes.is_brin(message.brin) else None
         self._refused.append(RefusedMessage(one.organisation_id, one.key[1], brin, code, field))
 
+    def step(
+        self, one: Candidate, before: Registration, status: Status, findings: tuple[Finding, ...]
+    ) -> None:
+        """Note a message that moves the status of a registration; no other of the batch is about it."""
+        if self._ids_repeat:
+            self._take(one, Outcome.ACCEPTED, findings, before.id)
+        self._steps.append(
+            (
+                one.organisation_id,
+                one.source,
+                one.key[1],
+                before.id,
+                status,
+                before.status,
+                findings,
+                one.digest,
+                one.at,
+            )
+        )
+
+    def _take(
+        self, one: Candidate, outcome: Outcome, findings: tuple[Finding, ...], registration_id: int
+    ) -> None:
+        self.taken[one.key] = LoggedMessage(
+            one.key[1], outcome, one.digest, DIGEST_VERSION, findings, registration_id
+        )
+
     def accept(
         self, one: Candidate, before: Registration, after: Registration, judgement: Judgement, *, alone: bool
     ) -> None:
-        """Note what a message did. `alone`: no other message of the batch is about its registration.
-
-        Steps are written before other changes, so a message after one of those is written in the longer way:
-        feeds keep the order of the list.
-        """
+        """Note what a message did. `alone`: no other message of the batch is about its registration."""
         outcome, findings = judgement.outcome, judgement.findings
-        if self._ids_repeat:
-            self.taken[one.key] = LoggedMessage(
-                one.key[1], outcome, one.digest, DIGEST_VERSION, findings, after.id
-            )
-        if alone and judgement.is_step and not self._changes:
-            self._steps.append(
-                (
-                    one.organisation_id,
-                    one.source,
-                    one.key[1],
-                    after.id,
-                    after.status,
-                    before.status,
-                    findings,
-                    one.digest,
-                    one.at,
-                )
-            )
+        if alone and judgement.is_step and self.takes_steps:
+            self.step(one, before, after.status, findings)
             return
+        if self._ids_repeat:
+            self._take(one, outcome, findings, after.id)
         if after is not before:
             self._changed[after.application_id] = after
         self._changes.extend(

@@ -21,8 +21,10 @@ from app.domain.registration import (
     Registration,
     Sender,
     correct,
+    in_full,
     judge,
     judge_first,
+    refused,
 )
 from app.domain.status_message import (
     Correction,
@@ -53,7 +55,10 @@ class RemovedMeanwhileError(Exception):
 
 
 class MessageBatch:
-    """Judges and writes messages, of one sender or of several."""
+    """Judges and writes messages, of one sender or of several.
+
+    Unless it `shows` registrations, the results of steps may lack theirs: nobody asks for them.
+    """
 
     def __init__(
         self,
@@ -61,11 +66,14 @@ class MessageBatch:
         keys: KeyChain,
         candidates: Sequence[Candidate],
         clock: Callable[[], datetime],
+        *,
+        shows: bool = True,
     ) -> None:
         self._unit = unit
         self._keys = keys
         self._candidates = candidates
         self._clock = clock
+        self._shows = shows
         self._now = clock()
         self._recorded_at = self._now
         self._states: dict[str, Registration] = {}
@@ -85,6 +93,7 @@ class MessageBatch:
         """Judge all messages; results in their order. Registrations stay locked, and new ones stand made."""
         facts = await self._facts()
         context = facts.context
+        self._shows |= bool(facts.known)  # of a message that is known all is shown, as the batch leaves it
         self._journal = BatchJournal(
             facts.known, self._now, ids_repeat=len(self._ids) < len(self._candidates)
         )
@@ -104,7 +113,7 @@ class MessageBatch:
             for sender in {(one.organisation_id, one.source) for one in self._candidates}
         }
         answers = [
-            self._judge(one, refusal, context, senders[one.organisation_id, one.source])
+            self._answer(one, refusal, context, senders[one.organisation_id, one.source])
             for one, refusal in zip(self._candidates, refusals, strict=True)
         ]
         return await self._results(answers, context)
@@ -209,33 +218,42 @@ class MessageBatch:
     def _region_of(self, message: StatusMessage) -> str | None:
         return None if message.leaving_school is None else self._regions.get(message.leaving_school)
 
-    def _judge(
+    def _answer(
         self, one: Candidate, refusal: Refusal | None, context: BatchContext, sender: Sender
     ) -> tuple[Candidate, Judgement, LoggedMessage | None]:
         logged = self._journal.taken.get(one.key)
         if logged is not None:
             if logged.digest == one.digest:
                 return one, _DUPLICATE, logged
-            return self._refuse(one, Refusal.MESSAGE_ID_REUSED)
-        if refusal is not None:
-            return self._refuse(one, refusal)
+            refusal = Refusal.MESSAGE_ID_REUSED
+        judgement = self._judge(one, context, sender) if refusal is None else refused(refusal)
+        if judgement.code is not None:
+            self._journal.refuse(one, judgement.code)
+        return one, judgement, None
+
+    def _judge(self, one: Candidate, context: BatchContext, sender: Sender) -> Judgement:
+        """Judge a message by its registration, and note what it did unless that is nothing."""
         message = one.message
-        current = self._states.get(message.application_id)
+        application_id = message.application_id
+        current = self._states.get(application_id)
         if current is None:
-            return self._refuse(one, Refusal.UNKNOWN_REGISTRATION)
+            return refused(Refusal.UNKNOWN_REGISTRATION)
+        alone = application_id not in self._repeated
         if isinstance(message, Correction):
             judgement = correct(current, message, self._student_of(one), sender)
         else:
             judgement = self._judge_message(current, message, one, sender, context)
+            if judgement.is_step:
+                if alone and self._journal.takes_steps and not self._shows:
+                    self._journal.step(one, current, message.status, judgement.findings)
+                    return judgement
+                judgement = in_full(judgement, current, message, sender)
         after = judgement.registration
-        if after is None:
-            return self._refuse(one, judgement.code or Refusal.UNKNOWN_REGISTRATION)
-        application_id = message.application_id
-        self._fresh.discard(application_id)
-        self._states[application_id] = after
-        alone = application_id not in self._repeated
-        self._journal.accept(one, current, after, judgement, alone=alone)
-        return one, judgement, None
+        if after is not None:
+            self._fresh.discard(application_id)
+            self._states[application_id] = after
+            self._journal.accept(one, current, after, judgement, alone=alone)
+        return judgement
 
     def _judge_message(
         self,
@@ -248,25 +266,22 @@ class MessageBatch:
         student_id = self._student_of(one)
         if student_id is None:
             # Cannot be: `_load` made all that were unknown.
-            return Judgement(Outcome.REFUSED, None, code=Refusal.UNKNOWN_REGISTRATION)
+            return refused(Refusal.UNKNOWN_REGISTRATION)
         if message.application_id in self._fresh:
             judgement = judge_first(current, message, sender)
         else:
             judgement = judge(current, message, student_id, sender)
-        after = judgement.registration
-        if after is None:
+        if judgement.outcome is Outcome.REFUSED:
             return judgement
         if message.leaving_school is not None and judgement.outcome is Outcome.ACCEPTED:
             region = self._region_of(message)
-            if region is not None and region != after.region:
-                judgement = replace(judgement, registration=replace(after, region=region), is_step=False)
+            if region is not None and region != current.region:
+                if judgement.is_step:
+                    judgement = in_full(judgement, current, message, sender)
+                judgement = _with_region(judgement, region)
         if message.programme_code not in context.programmes:
             judgement = replace(judgement, findings=(Finding.UNKNOWN_PROGRAMME, *judgement.findings))
         return judgement
-
-    def _refuse(self, one: Candidate, code: Refusal) -> tuple[Candidate, Judgement, None]:
-        self._journal.refuse(one, code)
-        return one, Judgement(Outcome.REFUSED, None, code=code), None
 
     async def _results(
         self,
@@ -283,7 +298,7 @@ class MessageBatch:
         }
         if elsewhere:
             present |= await self._unit.registrations.by_ids(elsewhere)
-        results = []
+        results: list[MessageResult] = []
         for one, judgement, logged in answers:
             message_id = one.message.message_id
             if logged is not None:
@@ -297,21 +312,31 @@ class MessageBatch:
                         registration=shown_to(one.organisation_id, one.source, registration, context),
                     )
                 )
-            elif judgement.registration is None:
+            elif judgement.outcome is Outcome.REFUSED:
                 field = one.field if judgement.code is one.defect else None
                 results.append(MessageResult(message_id, Outcome.REFUSED, code=judgement.code, field=field))
+            elif (after := judgement.registration) is None:  # a step that nobody looks at
+                results.append(
+                    MessageResult(message_id, Outcome.ACCEPTED, None, None, None, judgement.findings)
+                )
             else:
+                registration = present.get(after.id)
                 results.append(
                     MessageResult(
                         message_id,
                         judgement.outcome,
                         findings=judgement.findings,
-                        registration=shown_to(
-                            one.organisation_id, one.source, present.get(judgement.registration.id), context
-                        ),
+                        registration=shown_to(one.organisation_id, one.source, registration, context),
                     )
                 )
         return results
+
+
+def _with_region(judgement: Judgement, region: str) -> Judgement:
+    after = judgement.registration
+    if after is None:
+        return judgement
+    return replace(judgement, registration=replace(after, region=region), is_step=False)
 
 
 def shown_to(

@@ -50,10 +50,11 @@ class _DryRunError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Submission:
-    """What one caller sent at once."""
+    """What one caller sent at once; it `shows` registrations if the caller asked for them."""
 
     processing: Processing
     candidates: list[Candidate]
+    shows: bool = True
 
 
 class StatusMessageService:
@@ -77,16 +78,22 @@ class StatusMessageService:
         self._together: Together[_Submission, list[MessageResult]] = Together(self._record)
 
     async def report(
-        self, principal: Principal, messages: Sequence[StatusMessage], *, dry_run: bool = False
+        self,
+        principal: Principal,
+        messages: Sequence[StatusMessage],
+        *,
+        dry_run: bool = False,
+        shows: bool = True,
     ) -> list[MessageResult]:
         """Judge and record 1 to 1,000 messages in one transaction; answered after its commit.
 
         Results come in the order of the messages. A refused message changes nothing and spoils nothing.
+        Unless registrations are to be shown, some results lack theirs.
         """
         if not 1 <= len(messages) <= MESSAGES_AT_MOST:
             field = "input.messages"
             raise BadUserInputError(field, "A batch has 1 to 1,000 messages.")
-        submission = self._submission(principal, messages, Activity.REPORT_STATUSES)
+        submission = self._submission(principal, messages, Activity.REPORT_STATUSES, shows=shows)
         await self._count_failed(principal, submission.candidates)
         if dry_run:
             return await self._dry_run(submission)
@@ -104,14 +111,19 @@ class StatusMessageService:
         return (await self._record([submission]))[0]
 
     def _submission(
-        self, principal: Principal, messages: Sequence[StatusMessage | Correction], activity: Activity
+        self,
+        principal: Principal,
+        messages: Sequence[StatusMessage | Correction],
+        activity: Activity,
+        *,
+        shows: bool = True,
     ) -> _Submission:
         require(principal, Scope.STATUSES_REPORT)
         now = self._clock()
         source = StatusSource.CAMBO if principal.role is Role.CAMBO else StatusSource.SIS
         keys = self._keys.latest()
         candidates = examine(messages, keys, now, organisation_id=principal.organisation_id, source=source)
-        return _Submission(self._log.begin(principal, activity), candidates)
+        return _Submission(self._log.begin(principal, activity), candidates, shows)
 
     async def _count_failed(self, principal: Principal, candidates: Sequence[Candidate]) -> None:
         if failed := sum(one.defect is Refusal.PERSONAL_NUMBER_INVALID for one in candidates):
@@ -120,10 +132,11 @@ class StatusMessageService:
     async def _record(self, submissions: Sequence[_Submission]) -> list[list[MessageResult]]:
         """Judge and write submissions, one after another, in one transaction; results for each."""
         candidates = list(chain.from_iterable(submission.candidates for submission in submissions))
+        shows = any(submission.shows for submission in submissions)
         for _ in range(_ATTEMPTS):
             try:
                 async with unit_of_work(self._database) as unit:
-                    batch = MessageBatch(unit, self._keys.latest(), candidates, self._clock)
+                    batch = MessageBatch(unit, self._keys.latest(), candidates, self._clock, shows=shows)
                     results = await batch.judge()
                     remaining = iter(results)
                     each = [list(islice(remaining, len(submission.candidates))) for submission in submissions]

@@ -6,9 +6,12 @@ import strawberry
 
 from app.domain.access import Scope
 from graphql_schema.context import Info
+from graphql_schema.execution.calls import unasked
 from graphql_schema.permissions import needs
 from graphql_schema.status_messages.inputs import CorrectRegistrationsInput, ReportStatusesInput
 from graphql_schema.status_messages.types import CorrectRegistrationsPayload, ReportStatusesPayload
+
+_SHOWN = {"registration": "registration"}
 
 
 @strawberry.type
@@ -23,7 +26,10 @@ class StatusMessageMutations:
         """Judge and record messages."""
         context = info.context
         results = await context.services.status_messages.report(
-            context.principal, input.to_domain(), dry_run=input.dry_run
+            context.principal,
+            input.to_domain(),
+            dry_run=input.dry_run,
+            shows=not unasked(info, _SHOWN),
         )
         return ReportStatusesPayload.from_domain(results, context.services.catalogue)
 

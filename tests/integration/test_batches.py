@@ -2,8 +2,10 @@
 
 import asyncio
 import itertools
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import reduce
+from operator import itemgetter, or_
 from uuid import uuid4
 
 import asyncpg
@@ -16,6 +18,7 @@ from app.bootstrap import Hub, clock
 from app.domain.access import Role
 from app.domain.codes import LearningPath, Status, StatusSource
 from app.domain.errors import ForbiddenError
+from app.domain.message_result import MessageResult
 from app.domain.status_message import Outcome, StatusMessage
 from app.persistence.unit_of_work import UnitOfWork
 from app.services.candidates import examine
@@ -96,19 +99,43 @@ class TestStatements:
 
 
 # What a generated message is made of: which registration, and how it differs from a plain one.
-_SPECIFIED = st.fixed_dictionaries(
+_PLAIN = {
+    "minutes": 0,
+    "status": Status.RECEIVED,
+    "programme_code": "25604",
+    "learning_path": LearningPath.BOL,
+    **dict.fromkeys(["brin", "student", "leaving_school", "again"]),
+    "by_cambo": False,
+}
+_APPLICATIONS = 8
+_MOVED = st.fixed_dictionaries(
     {
-        "application": st.integers(0, 3),
+        "application": st.integers(0, _APPLICATIONS - 1),
         "minutes": st.integers(0, 6),
         "status": st.sampled_from(Status),
-        "programme_code": st.sampled_from(["25604", "25604", "25604", "99999", "not a code"]),
-        "learning_path": st.sampled_from([LearningPath.BOL, LearningPath.BOL, LearningPath.BBL]),
-        "brin": st.sampled_from([None, None, None, None, OTHER_BRIN, FOREIGN_BRIN, "99ZZ"]),
-        "student": st.sampled_from([None, None, None, None, 0]),
-        "leaving_school": st.sampled_from([None, None, "00AH00", "bad"]),
-        "again": st.sampled_from([None, None, None, None, 0, 1]),
-        "by_cambo": st.sampled_from([False, False, True]),
     }
+)
+_ODDITIES = st.sampled_from(
+    [
+        {"programme_code": "99999"},
+        {"programme_code": "not a code"},
+        {"learning_path": LearningPath.BBL},
+        {"brin": OTHER_BRIN},
+        {"brin": FOREIGN_BRIN},
+        {"brin": "99ZZ"},
+        {"student": 0},
+        {"leaving_school": "00AH00"},
+        {"leaving_school": "bad"},
+        {"again": 0},
+        {"again": 1},
+        {"again": -1},
+        {"by_cambo": True},
+    ]
+)
+_SPECIFIED = st.builds(
+    lambda moved, odd: reduce(or_, odd, {**_PLAIN, **moved}),
+    _MOVED,
+    st.one_of(st.just([]), st.lists(_ODDITIES, min_size=1, max_size=3)),
 )
 _EVENTS = """
 select r.application_id, e.kind, e.status, e.previous_status, e.learning_path, e.source, e.occurred_at,
@@ -129,27 +156,53 @@ order by m.organisation_id, r.application_id, m.outcome, m.findings, m.occurred_
 """
 
 
+_SUBJECTS = "select student_ids from processing_record order by id desc limit $1"
+
+
 class TestJudgement:
     # `open_world` is not called: it makes the database a furnished one, with the callers that `World` knows.
     @pytest.mark.usefixtures("open_world")
     def test_of_a_batch_is_that_of_its_messages_one_by_one(self, database_url, key_files):
+        """Whether the registrations are to be shown or not, which lets steps be noted in a shorter way."""
         runs = itertools.count()
         loaded = load_settings(database_url=database_url, broadcast_url="memory://", **key_files)
         with asyncio.Runner() as runner:
             opened = Hub.open(loaded, background=False)
             world = World(runner.run(opened.__aenter__()))
             runner.run(world.furnish())
-            numbers = [a_personal_number() for _ in range(4)]
+            numbers = [a_personal_number() for _ in range(_APPLICATIONS)]
 
             @hypothesis_settings(
                 max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None
             )
-            @given(specified=st.lists(_SPECIFIED, min_size=1, max_size=12))
-            def equal(specified):
+            @given(
+                unknown=st.sets(st.integers(0, _APPLICATIONS - 1), max_size=3),
+                specified=st.lists(_SPECIFIED, min_size=1, max_size=12),
+            )
+            def equal(unknown, specified):
+                known = [one for one in range(_APPLICATIONS) if one not in unknown]
                 run = next(runs)
-                together = _messages(specified, f"T{run}-", numbers)
-                apart = _messages(specified, f"S{run}-", numbers)
-                runner.run(_compare(world, together, apart, f"T{run}-", f"S{run}-"))
+
+                def done(way, **how):
+                    first = [{**_PLAIN, "application": one} for one in known]
+                    messages = _messages([*first, *specified], f"{way}{run}-", numbers)
+                    waves = messages[: len(first)], messages[len(first) :]
+                    return runner.run(_done(world, f"{way}{run}-", waves, **how))
+
+                shown, unshown = done("T"), done("U", shows=False)
+                for one, other in zip(shown.results, unshown.results, strict=True):
+                    assert _told(one) == _told(other)
+                    if other.registration is not None or one.outcome is not Outcome.ACCEPTED:
+                        assert _seen(one) == _seen(other)
+                assert shown.rows == unshown.rows
+                assert shown.subjects == unshown.subjects
+                apart = done("S", together=False)
+                assert list(map(_told, shown.results)) == list(map(_told, apart.results))
+                events, *rows = shown.rows
+                others, *other_rows = apart.rows
+                by_application = itemgetter("application_id")  # the order counts within a registration
+                assert sorted(events, key=by_application) == sorted(others, key=by_application)
+                assert rows == other_rows
 
             equal()
             runner.run(opened.__aexit__(None, None, None))
@@ -160,8 +213,8 @@ def _messages(specified, prefix, numbers):
     begun = datetime(2026, 1, 1, tzinfo=UTC)
     made: list[tuple[bool, StatusMessage]] = []
     for one in specified:
-        if one["again"] is not None and one["again"] < len(made):
-            made.append(made[one["again"]])
+        if one["again"] is not None and made:
+            made.append(made[one["again"] % len(made)])
             continue
         number = numbers[one["application"] if one["student"] is None else one["student"]]
         message = a_message(
@@ -175,28 +228,40 @@ def _messages(specified, prefix, numbers):
     return made
 
 
-async def _compare(world, together, apart, first, second):
-    """Report the one list in batches of one sender each, in turn, and the other message by message."""
-    batched = []
-    for by_cambo, group in itertools.groupby(together, key=lambda one: one[0]):
-        by = world.cambo if by_cambo else world.sis
-        batched += await world.report(*(message for _, message in group), by=by)
-    single = []
-    for by_cambo, message in apart:
-        single += await world.report(message, by=world.cambo if by_cambo else world.sis)
-    assert [_told(one) for one in batched] == [_told(one) for one in single]
+@dataclass
+class _Done:
+    """What became of messages: their results, what is written, and whom the processings were about."""
+
+    results: list[MessageResult]
+    rows: list[list[dict[str, object]]]
+    subjects: list[list[int]]
+
+
+async def _done(world, prefix, waves, *, together=True, shows=True):
+    """Report messages, together in batches of one sender each or one by one."""
+    results, count = [], 0
+    for wave in waves:
+        turns = itertools.groupby(wave, key=itemgetter(0)) if together else ((one[0], [one]) for one in wave)
+        for by_cambo, group in turns:
+            by, messages = world.cambo if by_cambo else world.sis, [message for _, message in group]
+            results += await world.services.status_messages.report(by, messages, shows=shows)
+            count += 1
     async with world.hub.database.connection() as connection:
-        for query in (_EVENTS, _PRESENT, _LOGGED):
-            one = [_neutral(row, first) for row in await connection.fetch(query, f"{first}%")]
-            other = [_neutral(row, second) for row in await connection.fetch(query, f"{second}%")]
-            if query is _EVENTS:  # the order counts within a registration
-                one.sort(key=lambda row: row["application_id"])
-                other.sort(key=lambda row: row["application_id"])
-            assert one == other
+        rows = [
+            [_neutral(row, prefix) for row in await connection.fetch(query, f"{prefix}%")]
+            for query in (_EVENTS, _PRESENT, _LOGGED)
+        ]
+        subjects = [row["student_ids"] for row in await connection.fetch(_SUBJECTS, count)]
+    return _Done(results, rows, subjects)
 
 
 def _told(result):
     return result.outcome, result.original_outcome, result.code, result.field, result.findings
+
+
+def _seen(result):
+    seen = result.registration
+    return seen and (seen.student_id, seen.status, seen.status_since, seen.status_source, seen.effective_at)
 
 
 def _neutral(row, prefix):

@@ -108,6 +108,31 @@ class TestReport:
         (outdated,) = await world.report(between)
         assert outdated.outcome is Outcome.OUTDATED, "a confirmation moves the effective time"
 
+    async def test_remembers_who_else_reported_and_the_region_that_only_a_later_message_tells(self, world):
+        message = a_message(occurred_at=now() - 3 * HOUR)
+        offered = replace(message, message_id=uuid4(), status=Status.OFFERED, occurred_at=now() - 2 * HOUR)
+        enrolled = replace(
+            message,
+            message_id=uuid4(),
+            status=Status.ENROLLED,
+            occurred_at=now() - HOUR,
+            leaving_school="00AH00",
+        )
+        (first,) = await world.report(message)
+        await world.report(offered, by=world.cambo)
+        (result,) = await world.report(enrolled)
+        senders = world.sis.organisation_id, world.cambo.organisation_id
+        assert (first.registration.reported_by, first.registration.region) == (senders[:1], None)
+        assert (result.registration.reported_by, result.registration.region) == (senders, "12")
+
+    async def test_shows_the_registration_of_a_known_message_as_the_batch_leaves_it(self, world):
+        """Even where nobody asks for that of the step that comes with it."""
+        message = a_message(occurred_at=now() - 2 * HOUR)
+        await world.report(message)
+        step = replace(message, message_id=uuid4(), status=Status.OFFERED, occurred_at=now() - HOUR)
+        known, _ = await world.services.status_messages.report(world.sis, [message, step], shows=False)
+        assert (known.outcome, known.registration.status) == (Outcome.DUPLICATE, Status.OFFERED)
+
     async def test_takes_other_data_under_the_same_status_for_a_change(self, world):
         message = a_message(occurred_at=now() - 2 * HOUR)
         moved = replace(message, message_id=uuid4(), learning_path=LearningPath.BBL, occurred_at=now() - HOUR)
