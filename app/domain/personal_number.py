@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -12,6 +13,8 @@ from app.domain.value import value
 
 # What a student is known by under each version of the keys, oldest first. The first never changes.
 Pseudonym: TypeAlias = tuple[bytes, ...]
+# What makes of a message its 32 bytes under a key.
+Keyed: TypeAlias = Callable[[bytes], bytes]
 
 _MASK = "PersonalNumber(*********)"
 _SHORTEST = 8  # a BSN that is written without its leading zero
@@ -23,16 +26,14 @@ _ONDERWIJSNUMMER = 5
 
 
 # The sum of eleven of each group of three digits in its place, by stdnum's weights: so a number is three
-# look-ups, where the sum of nine products took ten times as long.
+# look-ups, where the sum of nine products took ten times as long. Nothing but ASCII digits is found here.
 _HIGH, _MIDDLE, _LOW = (
-    tuple(bsn.checksum(f"{group:03d}".ljust(3 + zeros, "0").zfill(_LENGTH)) for group in range(1000))
+    {
+        digits: bsn.checksum(digits.ljust(3 + zeros, "0").zfill(_LENGTH))
+        for digits in (f"{group:03d}" for group in range(1000))
+    }
     for zeros in (6, 3, 0)
 )
-
-
-def _remainder(number: str) -> int:
-    """Return what the sum of eleven of nine digits leaves."""
-    return (_HIGH[int(number[:3])] + _MIDDLE[int(number[3:6])] + _LOW[int(number[6:])]) % 11
 
 
 @value
@@ -52,17 +53,30 @@ class PersonalNumber:
         Only ASCII digits count, and no separators: two spellings of one number would be two contents.
         """
         raw = self._raw
-        if not isinstance(raw, str) or not raw.isascii() or not raw.isdigit():
+        if not isinstance(raw, str) or not _SHORTEST <= len(raw) <= _LENGTH:
             return None
-        if not _SHORTEST <= len(raw) <= _LENGTH:
+        number = raw if len(raw) == _LENGTH else f"0{raw}"
+        try:
+            remainder = (_HIGH[number[:3]] + _MIDDLE[number[3:6]] + _LOW[number[6:]]) % 11
+        except KeyError:
             return None
-        number = raw.zfill(_LENGTH)
-        remainder = _remainder(number)
         if remainder == _BSN and number != _ZEROS:
             return number
         if remainder == _ONDERWIJSNUMMER and number.startswith("10"):
             return number
         return None
+
+
+def hmac_sha256(key: bytes) -> Keyed:
+    """Return HMAC-SHA256 by a key."""
+    begun = hmac.new(key, digestmod="sha256")  # half the work, done once
+
+    def finish(message: bytes) -> bytes:
+        copied = begun.copy()
+        copied.update(message)
+        return copied.digest()
+
+    return finish
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +86,20 @@ class KeyChain:
     A rotation adds a key: the new pseudonym is the HMAC of the old one, since the number is not kept.
     `digest_key`, `sealing_key` and `subject_key` are no keys of pseudonyms, and a rotation leaves them alone:
     digests have to match those of old messages, the secrets of webhooks have to be read again, and a data
-    subject has one id in all exported records.
+    subject has one id in all exported records. `keyed` returns HMAC-SHA256 by a key, of whichever library.
     """
 
     pseudonym_keys: tuple[bytes, ...] = field(repr=False)
     digest_key: bytes = field(repr=False)
     sealing_key: bytes = field(repr=False)
     subject_key: bytes = field(repr=False)
-    # Of each key what HMAC makes of it before the message comes: half the work, done once.
-    _begun: tuple[hmac.HMAC, ...] = field(init=False, repr=False, compare=False)
-    _begun_digest: hmac.HMAC = field(init=False, repr=False, compare=False)
+    keyed: Callable[[bytes], Keyed] = field(default=hmac_sha256, repr=False, compare=False)
+    _keyed: tuple[Keyed, ...] = field(init=False, repr=False, compare=False)
+    _keyed_digest: Keyed = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        begun = tuple(hmac.new(key, digestmod="sha256") for key in self.pseudonym_keys)
-        object.__setattr__(self, "_begun", begun)
-        object.__setattr__(self, "_begun_digest", hmac.new(self.digest_key, digestmod="sha256"))
+        object.__setattr__(self, "_keyed", tuple(map(self.keyed, self.pseudonym_keys)))
+        object.__setattr__(self, "_keyed_digest", self.keyed(self.digest_key))
 
     @property
     def version(self) -> int:
@@ -103,10 +116,10 @@ class KeyChain:
 
     def pseudonyms(self, digits: str) -> Pseudonym:
         """Return what a student is known by under each version, oldest first."""
-        pseudonym = _finish(self._begun[0], digits.encode())
-        if len(self._begun) == 1:
+        pseudonym = self._keyed[0](digits.encode())
+        if len(self._keyed) == 1:
             return (pseudonym,)
-        return (pseudonym, *(pseudonym := _finish(begun, pseudonym) for begun in self._begun[1:]))
+        return (pseudonym, *(pseudonym := keyed(pseudonym) for keyed in self._keyed[1:]))
 
     def advance(self, value: bytes, version: int, to: int) -> bytes:
         """Return what a pseudonym of one version is in a later one."""
@@ -120,11 +133,4 @@ class KeyChain:
 
     def digest(self, content: str) -> bytes:
         """Return the 32 bytes that tell whether two messages say the same."""
-        return _finish(self._begun_digest, content.encode("utf-8", "surrogatepass"))
-
-
-def _finish(begun: hmac.HMAC, message: bytes) -> bytes:
-    """Return the HMAC of a message by a key that was begun with."""
-    copied = begun.copy()
-    copied.update(message)
-    return copied.digest()
+        return self._keyed_digest(content.encode("utf-8", "surrogatepass"))

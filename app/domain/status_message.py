@@ -113,10 +113,20 @@ class StatusMessage:
 
         `at` is `occurred_at` as `spelled` gives it.
         """
-        return (
-            f"status\x1f{self.application_id}\x1f{digits or ''}\x1f{self.brin}\x1f{self.programme_code}\x1f"
-            f"{self.learning_path}\x1f{self.school_year}\x1f{self.programme_year}\x1f{self.status}\x1f{at}\x1f"
-            f"{self.leaving_school or ''}"
+        return "\x1f".join(
+            (
+                "status",
+                self.application_id,
+                digits or "",
+                self.brin,
+                self.programme_code,
+                self.learning_path,
+                str(self.school_year),
+                str(self.programme_year),
+                self.status,
+                at,
+                self.leaving_school or "",
+            )
         )
 
 

@@ -1,17 +1,23 @@
 """What the hot paths are made of: values, closed lists, and statements put together from parts."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.domain.access import Role
 from app.domain.codes import LearningPath, Status, StatusSource
+from app.domain.personal_number import KeyChain
 from app.domain.registration import ChangeKind
 from app.domain.status_message import Finding, Outcome, Refusal, spelled
 from app.domain.value import value
 from app.persistence.parts import Part, write
+from app.services.candidates import examine
 from tests.factories.world import a_message
+
+_KEYS = KeyChain((b"p" * 32,), b"d" * 32, b"s" * 32, b"i" * 32)
 
 
 @value
@@ -59,6 +65,20 @@ class TestContent:
             "2026-01-02T02:04:05.600000+00:00",
             "00AH00",
         ]
+
+    @given(st.lists(st.datetimes(timezones=st.timezones() | st.just(UTC)), max_size=3))
+    def test_holds_the_same_time_where_it_is_spelled_for_all_at_once(self, moments):
+        messages = [a_message(occurred_at=moment) for moment in moments if _has_utc(moment)]
+        found = examine(messages, _KEYS, datetime.now(UTC), organisation_id=1, source=StatusSource.SIS)
+        assert [one.at for one in found] == [spelled(message.occurred_at) for message in messages]
+
+
+def _has_utc(moment):
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        return False
+    return True
 
 
 def _moment():
