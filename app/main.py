@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 # A worker that is replaced while the database is away waits for it: uvicorn would end the whole hub if its
 # start failed.
 _PATIENCE_SECONDS = 300
+_CLOSE_SECONDS = 2  # for who has not ended in all the time that uvicorn waited
 # When the garbage collector looks for cycles: a batch makes thousands of objects that are gone by themselves
 # when it is answered, and with Python's own 700 it looks at them again and again meanwhile.
 _COLLECTIONS = (20_000, 5, 5)
@@ -83,7 +84,7 @@ def create_app(settings: Settings) -> HubApplication:
                 log.warning("measuring")
             log.info("hub_ready", address=settings.base_url)
             yield
-            await endpoint.connections.close_all()
+            await endpoint.connections.close_all(_CLOSE_SECONDS)
         log.info("hub_stopped")
 
     return HubApplication(

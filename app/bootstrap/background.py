@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
 _PAUSE_SECONDS = 1.0
+_FINISH_SECONDS = 1.0
 
 
 @contextmanager
@@ -26,6 +27,17 @@ def running(work: Callable[[], Coroutine[object, object, None]], name: str) -> I
         yield
     finally:
         task.cancel()
+
+
+async def finished(work: Callable[[], Coroutine[object, object, None]]) -> None:
+    """Let something be finished at the end of a hub, and go on without it where that takes too long.
+
+    Not by a time limit, which would wait in its turn for what was cut short: with a database that hangs,
+    for many seconds.
+    """
+    task = asyncio.create_task(work())
+    await asyncio.wait([task], timeout=_FINISH_SECONDS)
+    task.cancel()
 
 
 async def _keep_running(work: Callable[[], Coroutine[object, object, None]], name: str) -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from app.bootstrap.background import running
+from app.bootstrap.background import finished, running
 from app.bootstrap.configured import (
     broadcast_of,
     clock,
@@ -191,8 +191,8 @@ class Hub:
             )
             if background:
                 await asyncio.to_thread(clear_leftovers)
-                stack.push_async_callback(security_log.finish)
-                stack.push_async_callback(deliveries.finish)
+                stack.push_async_callback(finished, security_log.finish)
+                stack.push_async_callback(finished, deliveries.finish)
                 await doorbell.start()
                 stack.push_async_callback(doorbell.stop)
                 dispatcher = Dispatcher(database, doorbell, clock, vavo=vavo)

@@ -29,6 +29,7 @@ _START_SECONDS = 60.0
 _ANSWER_SECONDS = 15.0
 _LONGEST_LOOK_SECONDS = 1.0
 _AGAIN_SECONDS = 10.0  # after a start that failed
+_END_SECONDS = 17.0  # whoever asked for the end is promised it in twenty
 
 
 class Supervisor(Multiprocess):
@@ -72,6 +73,16 @@ class Supervisor(Multiprocess):
             else:
                 continue
             self._replace(index, worker)
+
+    def join_all(self) -> None:
+        """Wait for all workers to end in order, and kill those that do not in time."""
+        until = self._monotonic() + _END_SECONDS
+        for worker in self.processes:
+            worker.process.join(max(0.0, until - self._monotonic()))
+            if worker.process.is_alive():
+                log.warning("worker_hangs", pid=worker.pid)
+                worker.kill()
+            worker.join()
 
     def _hangs(self, worker: Process, elapsed: float) -> bool:
         pid, connection = worker.pid, worker.parent_conn

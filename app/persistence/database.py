@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _ACQUIRE_SECONDS = 10
 _CONNECT_SECONDS = 5
+_CLOSE_SECONDS = 2
 _SESSION_SECONDS = 20
 _SERVER_SETTINGS = {
     "application_name": "koppelpunt",
@@ -129,11 +130,13 @@ class Database:
         self._lender = Lender(self._pool, self._pool_size, _ACQUIRE_SECONDS)
 
     async def close(self) -> None:
-        """Close every connection; what runs gets ten seconds."""
-        await self.engine.dispose()
+        """Close every connection; what runs, and a server that does not answer, gets seconds and no more."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self.engine.dispose()
         if self._pool is not None and self._lender is not None:
             try:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(_CLOSE_SECONDS):
                     await self._lender.close()
                     await self._pool.close()
             except TimeoutError:

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.bootstrap import background
-from app.bootstrap.background import running
+from app.bootstrap.background import finished, running
 from app.telemetry import BACKGROUND_FAILURES
 
 
@@ -48,3 +48,31 @@ class TestRunning:
             await asyncio.sleep(0)
         async with asyncio.timeout(10):
             await ended.wait()
+
+
+class TestFinished:
+    async def test_is_what_takes_no_longer_than_one_may_wait(self) -> None:
+        done = asyncio.Event()
+
+        async def work() -> None:
+            await asyncio.sleep(0.01)
+            done.set()
+
+        await finished(work)
+        assert done.is_set()
+
+    async def test_does_not_wait_for_what_goes_on_after_its_end(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(background, "_FINISH_SECONDS", 0.05)
+        hangs = asyncio.Event()
+
+        async def work() -> None:
+            try:
+                await hangs.wait()
+            finally:
+                await hangs.wait()  # for the answer to a rollback, say
+
+        async with asyncio.timeout(10):
+            await finished(work)
+        hangs.set()
