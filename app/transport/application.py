@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 
+from app.transport.exchange import WHOLE, in_parts
+from app.transport.surroundings import PATH
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
-
-_PATH = "/graphql"
 
 
 class HubApplication(Starlette):
@@ -19,7 +20,8 @@ class HubApplication(Starlette):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, websocket, or the lifespan."""
-        if self.graphql is not None and scope["type"] == "http" and scope["path"] == _PATH:
-            await self.graphql(scope, receive, send)
+        if self.graphql is not None and scope["type"] == "http" and scope["path"] == PATH:
+            whole = WHOLE in scope.get("extensions", ())
+            await self.graphql(scope, receive, send if whole else in_parts(send))
         else:
             await super().__call__(scope, receive, send)

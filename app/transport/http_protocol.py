@@ -6,21 +6,23 @@ ends by itself: so the first connection that is told tells the application.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.transport.client_certificate import CERTIFICATE, ShownCertificate, shown_on
+from app.transport.exchange import WHOLE, Exchange
 from app.transport.graphql_endpoint.line import LINE
-from app.transport.whole_answer import WholeAnswer
+from app.transport.surroundings import PATH
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from uvicorn._types import ASGI3Application
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+_RAW_PATH = PATH.encode()
 END_STREAMS = "end_streams"  # the name under which the application leaves the way to do so in its state
 
 
@@ -46,11 +48,38 @@ class HubHttpProtocol(HttpToolsProtocol):
             scope[CERTIFICATE] = self._certificate
 
     def on_headers_complete(self) -> None:
-        """Begin to answer, with head and body in one piece where there is a body."""
-        super().on_headers_complete()
-        cycle = cast("RequestResponseCycle | None", self.cycle)  # none if this is a websocket
-        if cycle is not None and cycle.transport is self.transport and cycle.scope["method"] != "HEAD":
-            cycle.transport = WholeAnswer(self.transport)
+        """Begin to answer; what nearly every request asks for takes whole answers.
+
+        Of uvicorn's settings those that the hub never makes are not looked at there: a root path, a limit of
+        concurrency, a log of accesses.
+        """
+        parser = self.parser
+        if self.url != _RAW_PATH or parser.get_method() != b"POST" or parser.should_upgrade():
+            super().on_headers_complete()
+            return
+        version = parser.get_http_version()
+        scope = cast("dict[str, Any]", self.scope)
+        scope.update(method="POST", http_version=version, path=PATH, raw_path=_RAW_PATH, query_string=b"")
+        scope["extensions"][WHOLE] = {}
+        before = cast("RequestResponseCycle | None", self.cycle)
+        self.cycle = Exchange(
+            self.scope,
+            self.transport,
+            self.flow,
+            self.logger,
+            self.access_logger,
+            self.access_log,
+            self.server_state.default_headers,
+            asyncio.Event(),
+            self.expect_100_continue,
+            version != "1.0" and parser.should_keep_alive(),
+            self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:  # it waits until those before it are answered
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._at_work = cycle

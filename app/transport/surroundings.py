@@ -13,20 +13,21 @@ from app.telemetry import REQUESTS
 if TYPE_CHECKING:
     from prometheus_client import Histogram
 
-_Headers = tuple[tuple[bytes, bytes], ...]
+Headers = tuple[tuple[bytes, bytes], ...]
 
 _PAGE_POLICY = (
     b"default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; "
     b"frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
-HEADERS: _Headers = (
+HEADERS: Headers = (
     (b"content-security-policy", _PAGE_POLICY),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
 )
-OVER_TLS: _Headers = ((b"strict-transport-security", b"max-age=31536000; includeSubDomains"),)
-OF_THE_API: _Headers = ((b"cache-control", b"no-store"),)
+OVER_TLS: Headers = ((b"strict-transport-security", b"max-age=31536000; includeSubDomains"),)
+OF_THE_API: Headers = ((b"cache-control", b"no-store"),)
+PATH = "/graphql"  # of GraphQL by HTTP
 REQUEST_ID = b"x-request-id"
 SECRETS_BEHIND = "/exports/"  # links that work once: what follows stands in no log
 API_PATHS = ("/graphql", "/oauth/token", "/health", "/metrics")
@@ -55,6 +56,11 @@ class Passage:
     def request_id(self) -> tuple[bytes, bytes]:
         """The header that tells the caller the id of its request."""
         return REQUEST_ID, self.facts.request_id.encode()
+
+    @property
+    def request_id_line(self) -> bytes:
+        """That header as it stands in the head of an answer."""
+        return b"%b: %b\r\n" % self.request_id
 
     def measure(self, status: int) -> None:
         """Count an answer that begins now: a stream of events has no end."""

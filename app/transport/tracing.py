@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from app.request_log import REQUEST
 from app.tracing import TraceContext
+from app.transport.exchange import WHOLE, as_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +55,9 @@ class TracingMiddleware:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message = {**message, "headers": [*message["headers"], (_ANSWER, own)]}
+            elif message["type"] == WHOLE:
+                status = message["status"]
+                message = {**message, "lines": message["lines"] + as_lines([(_ANSWER, own)])}
             elif message["type"] == "websocket.accept":
                 status = 101
             elif message["type"] == "websocket.close":

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from app.transport.exchange import WHOLE, as_lines
 from app.transport.graphql_endpoint.http import Reply, Request, answer
 from app.transport.graphql_endpoint.parts import (
     Authenticator,
@@ -16,7 +17,7 @@ from app.transport.graphql_endpoint.parts import (
     Spender,
 )
 from app.transport.graphql_endpoint.websocket import WebSocketConnection
-from app.transport.surroundings import HEADERS, OF_THE_API, OVER_TLS, Passage
+from app.transport.surroundings import HEADERS, OF_THE_API, OVER_TLS, Headers, Passage
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
@@ -73,19 +74,8 @@ class GraphQLEndpoint:
             if isinstance(reply, Reply):
                 status = reply.status
                 passage.measure(status)
-                await send(
-                    {
-                        "type": "http.response.start",
-                        "status": status,
-                        "headers": [
-                            (b"content-length", b"%d" % len(reply.content)),
-                            *_usual_headers(reply.media_type, secure=secure),
-                            *reply.headers,
-                            passage.request_id,
-                        ],
-                    }
-                )
-                await send({"type": "http.response.body", "body": reply.content})
+                lines = _lines(reply.media_type, reply.headers, secure) + passage.request_id_line
+                await send({"type": WHOLE, "status": status, "lines": lines, "body": reply.content})
             else:
                 status = 200
                 await _stream(reply, passage, scope, receive, send)
@@ -109,7 +99,9 @@ async def _stream(stream: EventStream, passage: Passage, scope: Scope, receive: 
     await stream(scope, receive, send_with_headers)
 
 
-@cache
-def _usual_headers(media_type: Answer, *, secure: bool) -> tuple[tuple[bytes, bytes], ...]:
+@lru_cache(256)
+def _lines(media_type: Answer, headers: Headers, secure: bool) -> bytes:  # noqa: FBT001 - kept by position
+    """Return what the heads of answers of one kind have in common."""
     content_type = (b"content-type", f"{media_type}; charset=utf-8".encode())
-    return (content_type, *HEADERS, *(OVER_TLS if secure else ()), *OF_THE_API)
+    all_headers = (content_type, *HEADERS, *(OVER_TLS if secure else ()), *OF_THE_API, *headers)
+    return as_lines(all_headers)
