@@ -165,7 +165,12 @@ def judge(  # noqa: PLR0911 - the rules in their order, one answer each
     ):
         return refused(Refusal.ALREADY_ENROLLED)
     same_status = live and current.status is message.status
-    same_data = _same_data(current, message)
+    same_data = (
+        current.programme_code == message.programme_code
+        and current.learning_path is message.learning_path
+        and current.school_year == message.school_year
+        and current.programme_year == message.programme_year
+    )
     if same_status and same_data:
         confirmed = replace(
             current,
@@ -219,15 +224,6 @@ def _moved(
     kind = ChangeKind.DATA if same_status else ChangeKind.STATUS
     change = _change(kind, after, current.status, message.occurred_at, sender)
     return Judgement(Outcome.ACCEPTED, after, (change,), findings, None, is_step)
-
-
-def _same_data(current: Registration, message: StatusMessage) -> bool:
-    return (
-        current.programme_code == message.programme_code
-        and current.learning_path is message.learning_path
-        and current.school_year == message.school_year
-        and current.programme_year == message.programme_year
-    )
 
 
 def _outdated(

@@ -38,13 +38,16 @@ class BatchJournal:
     """Collects judgements.
 
     `taken` are the message ids that nobody can have any more: at first those of the log and, where ids repeat
-    within the batch, those that it takes itself.
+    within the batch, those that it takes itself. `takes_steps` tells whether a step can be noted as one:
+    these are written before other changes, so after one of those a step takes the longer way, and feeds keep
+    the order of the list.
     """
 
     def __init__(
         self, taken: dict[MessageKey, LoggedMessage], now: datetime, *, ids_repeat: bool = False
     ) -> None:
         self.taken = taken
+        self.takes_steps = True
         self._ids_repeat = ids_repeat
         self._now = spelled(now)
         self._steps: list[Step] = []
@@ -57,15 +60,6 @@ class BatchJournal:
     def has_changes(self) -> bool:
         """Whether there is something for the dispatcher."""
         return bool(self._steps) or any(one.change.kind is not ChangeKind.OUTDATED for one in self._changes)
-
-    @property
-    def takes_steps(self) -> bool:
-        """Whether a step can still be noted as one.
-
-        Steps are written before other changes, so a message after one of those is written in the longer way:
-        feeds keep the order of the list.
-        """
-        return not self._changes
 
     def refuse(self, one: Candidate, code: Refusal) -> None:
         """Note a refusal; the id stays free."""
@@ -113,9 +107,9 @@ class BatchJournal:
             self._take(one, outcome, findings, after.id)
         if after is not before:
             self._changed[after.application_id] = after
-        self._changes.extend(
-            RecordedChange(one.organisation_id, after.id, change) for change in judgement.changes
-        )
+        for change in judgement.changes:
+            self._changes.append(RecordedChange(one.organisation_id, after.id, change))
+            self.takes_steps = False
         self._accepted.append(
             NewMessage(
                 one.organisation_id,

@@ -97,7 +97,8 @@ class MessageBatch:
         self._journal = BatchJournal(
             facts.known, self._now, ids_repeat=len(self._ids) < len(self._candidates)
         )
-        refusals = [self._refusal(one, context) for one in self._candidates]
+        latest = self._now + codes.AHEAD_AT_MOST
+        refusals = [one.defect or self._refusal(one, context, latest) for one in self._candidates]
         await self._load(
             [
                 one
@@ -112,10 +113,19 @@ class MessageBatch:
             sender: Sender(*sender, recorded_at)
             for sender in {(one.organisation_id, one.source) for one in self._candidates}
         }
-        answers = [
-            self._answer(one, refusal, context, senders[one.organisation_id, one.source])
-            for one, refusal in zip(self._candidates, refusals, strict=True)
-        ]
+        answers = []
+        for one, refusal in zip(self._candidates, refusals, strict=True):
+            logged = self._journal.taken.get(one.key)
+            if logged is None:
+                sender = senders[one.organisation_id, one.source]
+                judgement = self._judge(one, context, sender) if refusal is None else refused(refusal)
+            elif logged.digest == one.digest:
+                judgement = _DUPLICATE
+            else:
+                judgement, logged = refused(Refusal.MESSAGE_ID_REUSED), None
+            if judgement.code is not None:
+                self._journal.refuse(one, judgement.code)
+            answers.append((one, judgement, logged))
         return await self._results(answers, context)
 
     async def write(self, records: Sequence[ProcessingRecord]) -> None:
@@ -132,16 +142,13 @@ class MessageBatch:
     async def _facts(self) -> BatchFacts:
         sound = [one for one in self._candidates if one.defect is None]
         messages = [one.message for one in sound]
+        statuses = [message for message in messages if isinstance(message, StatusMessage)]
         return await self._unit.facts.read(
             Asked(
                 {one.organisation_id for one in self._candidates},
                 {message.brin for message in messages},
-                {message.programme_code for message in messages if isinstance(message, StatusMessage)},
-                {
-                    message.leaving_school
-                    for message in messages
-                    if isinstance(message, StatusMessage) and message.leaving_school is not None
-                },
+                {message.programme_code for message in statuses},
+                {message.leaving_school for message in statuses if message.leaving_school is not None},
                 {one.pseudonym for one in sound if one.pseudonym is not None},
                 {message.application_id for message in messages},
                 self._ids,
@@ -149,16 +156,14 @@ class MessageBatch:
             codes.today(self._now),
         )
 
-    def _refusal(self, one: Candidate, context: BatchContext) -> Refusal | None:
-        """Return why a message needs no look at its registration, unless its id is taken."""
-        if one.defect is not None:
-            return one.defect
+    def _refusal(self, one: Candidate, context: BatchContext, latest: datetime) -> Refusal | None:
+        """Return why a sound message needs no look at its registration, unless its id is taken."""
         message = one.message
         if one.source is StatusSource.SIS and (one.organisation_id, message.brin) not in context.mandates:
             return Refusal.NO_MANDATE
         if message.brin not in context.institutions:
             return Refusal.UNKNOWN_INSTITUTION
-        if message.occurred_at is not None and message.occurred_at > self._now + codes.AHEAD_AT_MOST:
+        if message.occurred_at is not None and message.occurred_at > latest:
             return Refusal.IN_THE_FUTURE
         return None
 
@@ -217,19 +222,6 @@ class MessageBatch:
 
     def _region_of(self, message: StatusMessage) -> str | None:
         return None if message.leaving_school is None else self._regions.get(message.leaving_school)
-
-    def _answer(
-        self, one: Candidate, refusal: Refusal | None, context: BatchContext, sender: Sender
-    ) -> tuple[Candidate, Judgement, LoggedMessage | None]:
-        logged = self._journal.taken.get(one.key)
-        if logged is not None:
-            if logged.digest == one.digest:
-                return one, _DUPLICATE, logged
-            refusal = Refusal.MESSAGE_ID_REUSED
-        judgement = self._judge(one, context, sender) if refusal is None else refused(refusal)
-        if judgement.code is not None:
-            self._journal.refuse(one, judgement.code)
-        return one, judgement, None
 
     def _judge(self, one: Candidate, context: BatchContext, sender: Sender) -> Judgement:
         """Judge a message by its registration, and note what it did unless that is nothing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from itertools import chain, islice
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from app.domain import codes
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 MESSAGES_AT_MOST = 1000
 CORRECTIONS_AT_MOST = 100
 _ATTEMPTS = 12
+_OUTCOME = attrgetter("outcome", "code")
 _SMALL = 20  # submissions of up to so many messages share a transaction when they arrive together
 
 
@@ -213,5 +215,5 @@ class StatusMessageService:
 
 
 def _count(results: Sequence[MessageResult]) -> None:
-    for (outcome, code), number in Counter((result.outcome, result.code) for result in results).items():
+    for (outcome, code), number in Counter(map(_OUTCOME, results)).items():
         MESSAGES.labels(outcome, code or "").inc(number)

@@ -133,6 +133,10 @@ class TestReport:
         known, _ = await world.services.status_messages.report(world.sis, [message, step], shows=False)
         assert (known.outcome, known.registration.status) == (Outcome.DUPLICATE, Status.OFFERED)
 
+    async def test_bears_with_clocks_that_are_a_little_ahead(self, world):
+        (result,) = await world.report(a_message(occurred_at=now() + timedelta(minutes=5)))
+        assert result.outcome is Outcome.ACCEPTED
+
     async def test_takes_other_data_under_the_same_status_for_a_change(self, world):
         message = a_message(occurred_at=now() - 2 * HOUR)
         moved = replace(message, message_id=uuid4(), learning_path=LearningPath.BBL, occurred_at=now() - HOUR)
