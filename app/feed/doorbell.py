@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from enum import StrEnum
 from secrets import token_hex
 from typing import TYPE_CHECKING
@@ -116,14 +116,16 @@ class Doorbell:
     async def _listen(self) -> None:
         # A backend that lost its connection answers a cancellation with an error of its own.
         while not self._stopping:
-            broadcast = self._make_broadcast()
+            broadcast, patience = self._make_broadcast(), 3 * self._beat_seconds
             try:
-                await broadcast.connect()
-                async with broadcast.subscribe(_CHANNEL) as subscriber:
+                async with AsyncExitStack() as stack:
+                    async with asyncio.timeout(patience):
+                        await broadcast.connect()
+                        subscriber = await stack.enter_async_context(broadcast.subscribe(_CHANNEL))
                     self._broadcast = broadcast
                     self._look_for_yourselves()
                     while True:
-                        async with asyncio.timeout(3 * self._beat_seconds):
+                        async with asyncio.timeout(patience):
                             event = await subscriber.get()
                         self._hear(event.message)
             except Exception as error:  # noqa: BLE001 - whatever a backend raises, the bell is tried again
@@ -183,4 +185,5 @@ async def _disconnect(broadcast: Broadcast) -> None:
     # Its own way stops half-way where it never connected, or lost its connection.
     for disconnect in (broadcast.disconnect, broadcast._backend.disconnect):  # noqa: SLF001 - there is no other
         with suppress(Exception):
-            await disconnect()
+            async with asyncio.timeout(_RETRY_SECONDS):
+                await disconnect()

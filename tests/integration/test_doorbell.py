@@ -1,7 +1,6 @@
 """Bells that are never heard, cut off or killed: everything still arrives."""
 
 import asyncio
-import socket
 import subprocess
 from contextlib import asynccontextmanager
 
@@ -11,7 +10,9 @@ from broadcaster import Broadcast
 from app.feed.doorbell import Bell, Doorbell
 from app.persistence.listening import PostgresBackend
 from tests.factories.feed import numbers
+from tests.factories.live_hub import free_port
 from tests.factories.world import a_message
+from tests.faults.proxy import Proxy
 
 DOORBELLS = (
     "select count(pg_terminate_backend(pid)) from pg_stat_activity"
@@ -88,15 +89,13 @@ class _Redis:
     """A Redis that a test may kill and start again."""
 
     def __init__(self, program, folder):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
+        self.port = free_port()
         self._program, self._folder = program, folder
-        self.url = f"redis://127.0.0.1:{self._port}"
+        self.url = f"redis://127.0.0.1:{self.port}"
 
     def start(self):
         self._process = subprocess.Popen(
-            [self._program, "--port", str(self._port), "--bind", "127.0.0.1", "--save", ""],
+            [self._program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""],
             cwd=self._folder,
             stdout=subprocess.DEVNULL,
         )
@@ -125,6 +124,20 @@ class TestRedis:
                 await asyncio.sleep(1)  # long enough to be missed by everybody
                 redis_server.start()
             await _rings_through(ringer, listener)
+
+    async def test_carries_the_ring_where_a_first_one_never_answered(self, redis_server):
+        """Its machine vanished, say, and another one has its address now."""
+        port = free_port()
+        address = f"redis://127.0.0.1:{port}"
+        async with Proxy.listening(redis_server.port, port) as proxy:
+            async with _bell(lambda: Broadcast(address)) as (ringer, listener):
+                await _rings_through(ringer, listener)
+            proxy.stall()
+            async with _bell(lambda: Broadcast(address)) as (ringer, listener):
+                await asyncio.sleep(0.3)
+                proxy.lose()
+                proxy.resume()
+                await _rings_through(ringer, listener)
 
     async def test_may_die_and_everything_still_arrives(self, open_world, redis_server):
         world = await open_world(broadcast_url=redis_server.url)
