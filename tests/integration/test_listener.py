@@ -4,6 +4,8 @@ import asyncio
 import gc
 from contextlib import aclosing
 
+import pytest
+
 from app.domain.feed import StatusChange
 from app.domain.registration import ChangeKind
 from app.feed import tail
@@ -12,7 +14,7 @@ from app.feed.outlet import Outlet
 from app.persistence.feeds import Place
 from graphql_schema.execution.operations import Event, Operations
 from graphql_schema.schema import schema
-from tests.factories.feed import now, numbers, steps
+from tests.factories.feed import append_event, now, numbers, steps
 from tests.factories.world import a_message, a_personal_number
 
 
@@ -216,6 +218,35 @@ class TestTail:
                     await asyncio.sleep(0.01)
             await world.report(a_message(personal_number=number))
             assert (await asyncio.wait_for(waiting, 10)).number == 1
+
+    async def test_leaves_what_it_cannot_read_to_whose_it_is(self, world, connect):
+        """A hub of a later release runs beside this one, say, and knows a kind of change more."""
+        number = a_personal_number()
+        await world.report(a_message())
+        await world.follow(number, "S-1")
+        later, changes = await connect(), world.services.subscription.changes
+        async with (
+            aclosing(changes(world.cambo, None)) as all_of_it,
+            aclosing(changes(world.os, None)) as own,
+        ):
+            waiting = [asyncio.create_task(anext(one)) for one in (all_of_it, own)]
+            await self._all_wait(world, 2)
+            async with later.transaction():
+                event = await append_event(later)
+                await later.execute("update status_event set kind = 'MOVED' where id = $1", event)
+            with pytest.raises(ValueError, match="MOVED"):
+                await asyncio.wait_for(waiting[0], 10)
+            await world.report(a_message(personal_number=number))
+            assert (await asyncio.wait_for(waiting[1], 10)).number == 1
+
+    async def _all_wait(self, world, count):
+        async with asyncio.timeout(10):
+            while True:
+                audiences = world.services.subscription.tail._audiences.values()
+                listeners = [one for audience in audiences for one in audience.listeners]
+                if sum(one.is_waiting for one in listeners) == count:
+                    return
+                await asyncio.sleep(0.01)
 
 
 class TestMemory:
