@@ -86,7 +86,7 @@ class Tail:
             except UnavailableError:
                 await asyncio.sleep(_RETRY_SECONDS)
             except Exception:
-                # It would never get past what it cannot read, so it goes on behind and sends all to the table.
+                # It would never get past what it cannot read: it goes on behind, and sends all to the table.
                 log.exception("tail_failed")
                 self._place = None
                 await asyncio.sleep(_RETRY_SECONDS)
