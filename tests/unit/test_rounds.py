@@ -50,11 +50,14 @@ class _Hub:
         self.asked: list[str] = []
         self.is_valid = True
         self.unavailable = False
+        self.broken: set[str] = set()
 
     async def still_valid(self, principal: Principal) -> bool:
         self.asked.append(f"valid {principal.client_id}")
         if self.unavailable:
             raise UnavailableError
+        if principal.client_id in self.broken:
+            raise RuntimeError
         return self.is_valid
 
     async def greeting(self, principal: Principal) -> Mapping[str, object] | None:
@@ -96,6 +99,19 @@ class TestRounds:
         rounds.remove(connection)
         assert connection.looks[0] == (False, True)
         assert connection.frames[0] == b"None"
+
+    async def test_look_at_everybody_though_what_is_asked_about_one_fails(self) -> None:
+        hub = _Hub()
+        hub.broken.add("odd")
+        rounds, odd, other = hub.rounds(), _Connection(), _Connection()
+        odd.full_since = asyncio.get_running_loop().time() - 2
+        rounds.add(odd, a_principal("odd"), odd)
+        rounds.add(other, a_principal(), other)
+        await _looked_at(odd, other)
+        for connection in (odd, other):
+            rounds.remove(connection)
+        assert (odd.looks[0], other.looks[0]) == ((True, True), (False, True))
+        assert other.frames[0] == b"{'last': 7}"
 
     async def test_tell_who_has_lost_its_rights_and_who_reads_nothing(self) -> None:
         hub = _Hub()

@@ -133,6 +133,9 @@ class Rounds:
                     return await asking
             except (HubError, TimeoutError):
                 return None
+            except Exception as error:  # noqa: BLE001 - logged; the others are not to suffer from it
+                format_exception(error)
+                return None
 
         return await asyncio.gather(*map(one, asked))
 
