@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 import asyncpg
 from sqlalchemy import NullPool
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as TooManySessionsError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -174,10 +175,13 @@ class Database:
         try:
             async with AsyncSession(self.engine, expire_on_commit=False) as session:
                 yield session
-        except UNAVAILABLE as error:
+        except (*UNAVAILABLE, TooManySessionsError) as error:
             raise UnavailableError from error
         except DBAPIError as error:
-            if error.connection_invalidated or isinstance(error.orig, UNAVAILABLE):
+            # What asyncpg said stands behind what SQLAlchemy made of it.
+            if error.connection_invalidated or isinstance(
+                getattr(error.orig, "__cause__", None), UNAVAILABLE
+            ):
                 raise UnavailableError from error
             raise
 
