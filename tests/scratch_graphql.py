@@ -227,12 +227,15 @@ class KnownTokens:
         self.revoked: set[str] = set()
         self.hangs = False
         self.unavailable = False
+        self.broken = False
 
     async def authenticate(self, authorization: str | None, scope: object = None) -> Principal:
         if self.hangs:
             await asyncio.Event().wait()
         if self.unavailable:
             raise UnavailableError
+        if self.broken:
+            raise RuntimeError
         try:
             return self.principals[authorization or ""]
         except KeyError:

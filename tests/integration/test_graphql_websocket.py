@@ -153,6 +153,13 @@ class TestAbuse:
             await say(socket, INIT)
             assert (await ending(socket))[0] == 1013
 
+    async def test_sends_away_for_a_while_at_a_fault_of_the_hub(self, hub: Live) -> None:
+        """At 1011, which would say so, graphql-ws gives up and nobody hears any more."""
+        hub.tokens.broken = True
+        async with connect(hub.ws, subprotocols=[PROTOCOL]) as socket:
+            await say(socket, INIT)
+            assert (await ending(socket))[0] == 1013
+
     @pytest.mark.parametrize("offered", [None, [Subprotocol("graphql-ws")]])
     async def test_refuses_other_subprotocols(self, hub: Live, offered: list[Subprotocol] | None) -> None:
         async with connect(hub.ws, subprotocols=offered) as socket:
