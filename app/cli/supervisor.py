@@ -64,7 +64,7 @@ class Supervisor(Multiprocess):
             if worker.pid in self._again_at:
                 if now >= self._again_at[worker.pid]:
                     del self._again_at[worker.pid]
-                    self.processes[index] = self._started()
+                    self._start_another(index, worker)
                 continue
             if not worker.process.is_alive():
                 log.warning("worker_died", pid=worker.pid)
@@ -116,7 +116,14 @@ class Supervisor(Multiprocess):
                 self.gave_up = True
                 self.should_exit.set()
             return
-        self.processes[index] = self._started()
+        self._start_another(index, worker)
+
+    def _start_another(self, index: int, worker: Process) -> None:
+        try:
+            self.processes[index] = self._started()
+        except OSError as error:  # no room for a process, or no descriptor left
+            log.error("worker_cannot_start", pid=worker.pid, error=type(error).__name__)  # noqa: TRY400 - in one line
+            self._again_at[worker.pid] = self._looked_at + _AGAIN_SECONDS
 
     def _started(self) -> Process:
         worker = Process(self.config, self.sockets)

@@ -48,8 +48,11 @@ class Trial(Supervisor):
         self.processes = list(workers)
         self.workers = list(workers)
         self.started = []
+        self.room = True
 
     def _started(self):
+        if not self.room:
+            raise BlockingIOError
         worker = Worker(100 + len(self.workers))
         self.started.append(worker)
         self.workers.append(worker)
@@ -124,6 +127,18 @@ class TestSupervisor:
         assert supervisor.processes == [healthy, *supervisor.started]
         assert len(supervisor.started) == 1
         supervisor.look(21)
+        assert len(supervisor.started) == 1
+
+    def test_tries_again_when_the_system_has_no_room_for_a_worker(self, trial):
+        healthy, dead = Worker(1), Worker(2)
+        supervisor = trial(healthy, dead)
+        dead.alive, supervisor.room = False, False
+        supervisor.look(21)
+        assert supervisor.processes == [healthy, dead]
+        supervisor.room = True
+        supervisor.look(21)
+        assert not supervisor.should_exit.is_set()
+        assert supervisor.processes == [healthy, *supervisor.started]
         assert len(supervisor.started) == 1
 
     def test_ends_when_the_last_worker_that_serves_cannot_start_again(self, trial):
