@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from app.domain.access import Scope
 from app.domain.errors import UnavailableError
 from app.transport.graphql_endpoint.rounds import Rounds
 from tests.scratch_graphql import a_principal
@@ -64,12 +66,16 @@ class _Hub:
         self.asked.append(f"greeting {principal.organisation_id}")
         if self.unavailable:
             raise UnavailableError
-        return {"last": 7}
+        return {"last": 7} if Scope.FEED_READ in principal.scopes else None
 
     def rounds(self) -> Rounds:
         return Rounds(
             self.still_valid, self.greeting, lambda said: b"%r" % said, seconds=_SECONDS, stall_seconds=1
         )
+
+
+def _reading() -> Principal:
+    return replace(a_principal(), scopes=frozenset({Scope.FEED_READ}))
 
 
 async def _looked_at(*connections: _Connection) -> None:
@@ -81,7 +87,7 @@ async def _looked_at(*connections: _Connection) -> None:
 class TestRounds:
     async def test_ask_once_for_all_of_a_client(self) -> None:
         hub = _Hub()
-        rounds, principal = hub.rounds(), a_principal()
+        rounds, principal = hub.rounds(), _reading()
         connections = [_Connection(rounds) for _ in range(200)]
         for connection in connections:
             rounds.add(connection, principal, connection)
@@ -89,6 +95,18 @@ class TestRounds:
         assert sorted(hub.asked) == ["greeting 1", "valid client"]
         assert [one.looks for one in connections] == [[(False, True)]] * 200
         assert [one.frames for one in connections] == [[b"{'last': 7}"]] * 200
+
+    async def test_tell_each_what_its_own_token_may_know(self) -> None:
+        rounds = _Hub().rounds()
+        without = a_principal("without")
+        reading = replace(_reading(), client_id="reading")
+        for first, second in ((reading, without), (without, reading)):
+            connections = {one.client_id: _Connection(rounds) for one in (first, second)}
+            for one in (first, second):
+                rounds.add(connections[one.client_id], one, connections[one.client_id])
+            await _looked_at(*connections.values())
+            frames = {client_id: one.frames for client_id, one in connections.items()}
+            assert frames == {"reading": [b"{'last': 7}"], "without": [b"None"]}
 
     async def test_cut_nobody_off_about_whom_they_cannot_ask(self) -> None:
         hub = _Hub()
@@ -106,7 +124,7 @@ class TestRounds:
         rounds, odd, other = hub.rounds(), _Connection(), _Connection()
         odd.full_since = asyncio.get_running_loop().time() - 2
         rounds.add(odd, a_principal("odd"), odd)
-        rounds.add(other, a_principal(), other)
+        rounds.add(other, _reading(), other)
         await _looked_at(odd, other)
         for connection in (odd, other):
             rounds.remove(connection)

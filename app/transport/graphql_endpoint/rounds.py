@@ -19,8 +19,10 @@ from graphql_schema.errors import format_exception
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 
-    from app.domain.access import Principal
+    from app.domain.access import Principal, Scope
     from app.transport.graphql_endpoint.line import SocketLine
+
+    _Audience = tuple[int, frozenset[Scope]]
 
 _Answer = TypeVar("_Answer")
 
@@ -106,17 +108,17 @@ class Rounds:
                 is_stalled=full_since is not None and _now() - full_since > self._stall_seconds,
                 is_valid=valid[id(visit.principal)],
             )
-            visit.line.write(signs.get(visit.principal.organisation_id) or self._sign(None))
+            visit.line.write(signs.get(_audience(visit)) or self._sign(None))
 
-    async def _signs(self, due: Collection[_Visit]) -> dict[int, bytes]:
-        """Return what to send to each organisation, as far as it can be had."""
+    async def _signs(self, due: Collection[_Visit]) -> dict[_Audience, bytes]:
+        """Return what to send to each organisation, by what a token may know, as far as it can be had."""
         if self._greeting is None:
             return {}
-        callers = {one.principal.organisation_id: one.principal for one in due}
+        callers = {_audience(one): one.principal for one in due}
         greetings = await self._all(map(self._greeting, callers.values()))
         return {
-            organisation_id: self._sign(greeting)
-            for organisation_id, greeting in zip(callers, greetings, strict=True)
+            audience: self._sign(greeting)
+            for audience, greeting in zip(callers, greetings, strict=True)
             if greeting is not None
         }
 
@@ -138,6 +140,10 @@ class Rounds:
                 return None
 
         return await asyncio.gather(*map(one, asked))
+
+
+def _audience(visit: _Visit) -> _Audience:
+    return visit.principal.organisation_id, visit.principal.scopes
 
 
 def _now() -> float:
