@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -105,7 +105,7 @@ class Processing:
     client_id: str
     trace_id: str
     started_at: datetime
-    span_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    span_id: str = field(default_factory=lambda: os.urandom(8).hex())
 
 
 @value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 import asyncpg
 
@@ -37,47 +37,67 @@ from app.persistence.visible_registrations import Viewpoint, VisibleRegistration
 from app.persistence.webhooks import Webhooks
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from sqlmodel.ext.asyncio.session import AsyncSession
 
     from app.persistence.database import Database
     from app.persistence.parts import Part
 
+    Connection = asyncpg.Connection[asyncpg.Record]
+
 _NAMELESS = Names()
+_Made = TypeVar("_Made")
+
+
+class _Repository(Generic[_Made]):
+    """A repository of a unit of work, made when it is first used: few units use more than two or three."""
+
+    def __init__(self, make: Callable[[Connection], _Made]) -> None:
+        self._make = make
+        self._name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, unit: UnitOfWork, owner: type) -> _Made:
+        # It stands in the unit itself from now on, where it is found first.
+        made = unit.__dict__[self._name] = self._make(unit._connection)  # noqa: SLF001 - its own
+        return made
 
 
 class UnitOfWork:
     """The repositories of one transaction. Committed when its block ends, rolled back when it raises."""
 
-    def __init__(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    analysis = _Repository(Analysis)
+    deliveries = _Repository(Deliveries)
+    delivery_counts = _Repository(DeliveryCounts)
+    events = _Repository(Events)
+    export_links = _Repository(ExportLinks)
+    facts = _Repository(Facts)
+    feeds = _Repository(Feeds)
+    follows = _Repository(Follows)
+    foreign_subjects = _Repository(ForeignSubjects)
+    message_log = _Repository(MessageLog)
+    messages = _Repository(StatusMessages)
+    oversight = _Repository(Oversight)
+    pseudonym_keys = _Repository(PseudonymKeys)
+    rates = _Repository(RateBook)
+    reconciliation = _Repository(Reconciliation)
+    record_exports = _Repository(RecordExports)
+    record_removal = _Repository(RecordRemoval)
+    records = _Repository(Records)
+    registrations = _Repository(Registrations)
+    restoring = _Repository(Restoring)
+    retention = _Repository(Retention)
+    statistics = _Repository(Statistics)
+    students = _Repository(Students)
+    trusted_documents = _Repository(TrustedDocuments)
+    vetting = _Repository(VettingBook)
+    webhooks = _Repository(Webhooks)
+
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self.analysis = Analysis(connection)
-        self.deliveries = Deliveries(connection)
-        self.delivery_counts = DeliveryCounts(connection)
-        self.events = Events(connection)
-        self.export_links = ExportLinks(connection)
-        self.facts = Facts(connection)
-        self.feeds = Feeds(connection)
-        self.follows = Follows(connection)
-        self.foreign_subjects = ForeignSubjects(connection)
-        self.message_log = MessageLog(connection)
-        self.messages = StatusMessages(connection)
-        self.oversight = Oversight(connection)
-        self.pseudonym_keys = PseudonymKeys(connection)
-        self.rates = RateBook(connection)
-        self.reconciliation = Reconciliation(connection)
-        self.record_exports = RecordExports(connection)
-        self.record_removal = RecordRemoval(connection)
-        self.records = Records(connection)
-        self.registrations = Registrations(connection)
-        self.restoring = Restoring(connection)
-        self.retention = Retention(connection)
-        self.statistics = Statistics(connection)
-        self.students = Students(connection)
-        self.trusted_documents = TrustedDocuments(connection)
-        self.vetting = VettingBook(connection)
-        self.webhooks = Webhooks(connection)
 
     async def write(self, parts: Sequence[Part]) -> None:
         """Write several things in one statement; raise MessageIdTakenError when a message id was taken."""

@@ -6,12 +6,12 @@ students it follows today. An annulled registration is there for the organisatio
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from app.domain.access import Role
 from app.domain.seen import SeenRegistration
+from app.domain.value import value
 from app.persistence.unread import without
 
 if TYPE_CHECKING:
@@ -106,8 +106,7 @@ group by brin order by brin collate "C"
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Viewpoint:
+class Viewpoint(NamedTuple):
     """Who looks, on which day, and whether VAVO is shown to transfer systems."""
 
     organisation_id: int
@@ -116,7 +115,7 @@ class Viewpoint:
     vavo: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RegistrationFilter:
     """What a page is about; None: no restriction."""
 

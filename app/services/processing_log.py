@@ -6,7 +6,7 @@ the same time share one INSERT. No record, no answer.
 
 from __future__ import annotations
 
-import secrets
+import os
 from typing import TYPE_CHECKING
 
 from app.domain.record import Activity, Processing, ProcessingRecord
@@ -37,7 +37,7 @@ class ProcessingLog:
             activity,
             principal.organisation_id,
             principal.client_id,
-            (request and request.trace_id) or secrets.token_hex(16),
+            (request and request.trace_id) or os.urandom(16).hex(),
             self._clock(),
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from app.domain import codes
@@ -11,6 +10,7 @@ from app.domain.access import Principal, Scope, require
 from app.domain.errors import BadUserInputError
 from app.domain.record import Activity
 from app.domain.school_year import require_school_year
+from app.domain.value import value
 from app.persistence.unit_of_work import reading
 from app.persistence.visible_registrations import RegistrationFilter, Viewpoint, VisibleRegistrations
 from app.services.processing_log import ProcessingLog
@@ -32,7 +32,7 @@ _Key = TypeVar("_Key")
 __all__ = ["PAGE_AT_MOST", "RegistrationFilter", "RegistrationService"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Asked(Generic[_Key]):
     """A look-up of one caller; with `brin`, only of a registration there."""
 

@@ -110,7 +110,7 @@ class Plan:
         return coerced
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen: made for each request
 class Run:
     """A plan with the variables of one request."""
 
@@ -125,7 +125,8 @@ class Run:
             _called(root.call.function, arguments)
             for root, arguments in zip(self.roots, self.arguments, strict=True)
         ]
-        return dict(zip((root.key for root in self.roots), await _settled(called), strict=True))
+        results = await _settled(called)
+        return {root.key: result for root, result in zip(self.roots, results, strict=True)}
 
     async def answer(self, resolved: Mapping[str, object]) -> dict[str, object]:
         """Return the data of the answer; any exception means that graphql-core shall complete it."""
@@ -189,9 +190,9 @@ class Plans:
         return 2 ** len(self._switches) if len(self._switches) <= _MOST_SWITCHES else 0
 
     def _plan(self, key: tuple[bool, ...]) -> Plan | EventPlan | None:
-        if not self.most:
-            return None
         if key not in self._made:
+            if not self.most:
+                return None
             self._made[key] = None
             with suppress(UncompilableError):
                 switches = dict(zip(self._switches, key, strict=True))
@@ -208,14 +209,15 @@ def _called(function: Callable[..., object], arguments: Mapping[str, object]) ->
 
 async def _settled(results: list[object]) -> list[object]:
     """Await what must be awaited, all together; an exception takes the place of a result."""
+    if len(results) == 1:  # as nearly always
+        (result,) = results
+        try:
+            return [await result if isinstance(result, Awaitable) else result]
+        except Exception as error:  # noqa: BLE001 - likewise
+            return [error]
     places = [place for place, result in enumerate(results) if isinstance(result, Awaitable)]
     waiting = [cast("Awaitable[object]", results[place]) for place in places]
-    if len(waiting) == 1:
-        try:
-            results[places[0]] = await waiting[0]
-        except Exception as error:  # noqa: BLE001 - likewise
-            results[places[0]] = error
-    elif waiting:
+    if waiting:
         for place, result in zip(places, await asyncio.gather(*waiting, return_exceptions=True), strict=True):
             results[place] = result
     return results
