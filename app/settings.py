@@ -6,6 +6,7 @@ import json
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -170,6 +171,11 @@ class Settings(BaseSettings):
         if url is not None and not url.startswith(_BROADCAST):
             message = "must be a redis:// or memory:// address; left out, the bell goes through the database"
             raise ValueError(message)
+        try:
+            _ = urlsplit(url or "").port
+        except ValueError:
+            message = "must be an address"  # what is wrong with it might quote a password
+            raise ValueError(message) from None
         return url
 
     @field_validator("allowed_origins", "proxy_addresses", mode="before")

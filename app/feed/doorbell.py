@@ -116,8 +116,9 @@ class Doorbell:
     async def _listen(self) -> None:
         # A backend that lost its connection answers a cancellation with an error of its own.
         while not self._stopping:
-            broadcast, patience = self._make_broadcast(), 3 * self._beat_seconds
+            broadcast, patience = None, 3 * self._beat_seconds
             try:
+                broadcast = self._make_broadcast()
                 async with AsyncExitStack() as stack:
                     async with asyncio.timeout(patience):
                         await broadcast.connect()
@@ -133,7 +134,8 @@ class Doorbell:
                 log.warning("doorbell_lost", error=type(error).__name__)
             finally:
                 self._broadcast = None
-                await _disconnect(broadcast)
+                if broadcast is not None:
+                    await _disconnect(broadcast)
             await asyncio.sleep(_RETRY_SECONDS)
 
     def _hear(self, message: str) -> None:

@@ -218,6 +218,7 @@ class TestSettings:
             ("PORT", "99999"),
             ("DATABASE_URL", "mysql://secret@localhost/x"),
             ("BROADCAST_URL", "amqp://secret@localhost"),
+            ("BROADCAST_URL", "redis://:secret@localhost:port"),
             ("FEED_DAYS", "many"),
             ("LOG_LEVEL", "LOUD"),
         ],

@@ -48,6 +48,17 @@ class TestWithoutABell:
             assert await (await connect()).fetchval(DOORBELLS) == 2
             await _rings_through(ringer, listener)
 
+    async def test_the_bell_is_tried_again_when_it_cannot_even_be_made(self, database):
+        failures = iter([ValueError, ModuleNotFoundError])
+
+        def make():
+            if (failure := next(failures, None)) is not None:
+                raise failure
+            return Broadcast(backend=PostgresBackend(database))
+
+        async with _bell(make) as (ringer, listener):
+            await _rings_through(ringer, listener)
+
 
 async def _both_hear(world, other):
     async def write():
