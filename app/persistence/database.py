@@ -163,7 +163,9 @@ class Database:
             try:
                 yield cast("asyncpg.Connection[asyncpg.Record]", connection)
             except BaseException:
-                await lender.discard(connection)
+                # What went wrong first is what is told, a cancellation above all: it must not be lost.
+                with suppress(Exception):
+                    await lender.discard(connection)
                 raise
             await lender.give_back(connection)
         except UNAVAILABLE as error:

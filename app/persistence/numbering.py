@@ -7,7 +7,7 @@ that hangs.
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Self
 
 from app.persistence.advisory_locks import AdvisoryLock
@@ -52,6 +52,7 @@ class NumberingConnection:
         except TimeoutError:
             raise  # nor would a rollback be answered; whoever opened the connection ends it
         except BaseException:
-            await self._connection.execute("rollback")
+            with suppress(Exception):  # what went wrong first is told; whoever opened the connection ends it
+                await self._connection.execute("rollback")
             raise
         await self._connection.execute("commit")

@@ -128,7 +128,10 @@ async def unit_of_work(
             connection.terminate()
             raise
         except BaseException:
-            await transaction.rollback()
+            try:
+                await transaction.rollback()
+            except Exception:  # noqa: BLE001 - what went wrong first is told; a cancellation must not be lost
+                connection.terminate()
             raise
         await transaction.commit()
 

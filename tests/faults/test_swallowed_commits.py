@@ -43,6 +43,21 @@ class TestLostConnection:
             await database.distrust(silent=True)
             assert await world.count("feed_entry") == 0
 
+    async def test_does_not_make_a_subscription_go_on_that_was_ended(self, open_world, proxy):
+        """Its reading cannot be cancelled in order; that failure once took the place of the cancellation."""
+        world = await open_world(background=False, database_url=proxy.url)
+        await world.furnish()
+        waiting = asyncio.create_task(world.hear(1, by=world.cambo, seconds=60))
+        await asyncio.sleep(0.5)
+        proxy.stall()
+        for audience in world.services.subscription.tail._audiences.values():
+            audience.poke_all()
+        await asyncio.sleep(0.1)
+        waiting.cancel()
+        await asyncio.wait([waiting], timeout=15)
+        assert waiting.cancelled()
+        proxy.resume()
+
     async def lose_it_at_work(self, database, proxy):
         async with unit_of_work(database) as unit:
             await unit.feeds.position(1)
