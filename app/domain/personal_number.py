@@ -26,14 +26,16 @@ _ONDERWIJSNUMMER = 5
 
 
 # The sum of eleven of each group of three digits in its place, by stdnum's weights: so a number is three
-# look-ups, where the sum of nine products took ten times as long. Nothing but ASCII digits is found here.
+# look-ups, where the sum of nine products took ten times as long.
 _HIGH, _MIDDLE, _LOW = (
-    {
-        digits: bsn.checksum(digits.ljust(3 + zeros, "0").zfill(_LENGTH))
-        for digits in (f"{group:03d}" for group in range(1000))
-    }
+    tuple(bsn.checksum(f"{group:03d}".ljust(3 + zeros, "0").zfill(_LENGTH)) for group in range(1000))
     for zeros in (6, 3, 0)
 )
+
+
+def _remainder(number: int) -> int:
+    """Return what the sum of eleven of nine digits leaves."""
+    return (_HIGH[number // 1_000_000] + _MIDDLE[number // 1_000 % 1_000] + _LOW[number % 1_000]) % 11
 
 
 @value
@@ -53,13 +55,12 @@ class PersonalNumber:
         Only ASCII digits count, and no separators: two spellings of one number would be two contents.
         """
         raw = self._raw
-        if not isinstance(raw, str) or not _SHORTEST <= len(raw) <= _LENGTH:
+        if not isinstance(raw, str) or not raw.isascii() or not raw.isdigit():
             return None
-        number = raw if len(raw) == _LENGTH else f"0{raw}"
-        try:
-            remainder = (_HIGH[number[:3]] + _MIDDLE[number[3:6]] + _LOW[number[6:]]) % 11
-        except KeyError:
+        if not _SHORTEST <= len(raw) <= _LENGTH:
             return None
+        number = raw.zfill(_LENGTH)
+        remainder = _remainder(int(number))
         if remainder == _BSN and number != _ZEROS:
             return number
         if remainder == _ONDERWIJSNUMMER and number.startswith("10"):
