@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
 _PAUSE_SECONDS = 1.0
-_FINISH_SECONDS = 1.0
+_FINISH_SECONDS = 2.0
 
 
 @contextmanager
