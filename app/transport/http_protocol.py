@@ -33,6 +33,7 @@ class HubHttpProtocol(HttpToolsProtocol):
     full_since: float | None = None
     _certificate: ShownCertificate | None = None
     _at_work: RequestResponseCycle | None = None  # `cycle` is the last request, which may wait for its turn
+    _is_free = True  # nothing was being answered when the request began
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, and the certificate that was shown on it."""
@@ -42,6 +43,7 @@ class HubHttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request, with this connection and its certificate in the scope."""
         super().on_message_begin()
+        self._is_free = self._at_work is None or self._at_work.response_complete
         scope = cast("dict[str, object]", self.scope)
         scope["extensions"] = {LINE: self}
         if self._certificate is not None:
@@ -80,6 +82,11 @@ class HubHttpProtocol(HttpToolsProtocol):
         else:  # it waits until those before it are answered
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
+
+    def _should_upgrade(self) -> bool:
+        # A websocket takes the connection over: what is being answered would write into it, and a stream of
+        # events would never be told that its client has left.
+        return self._is_free and super()._should_upgrade()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._at_work = cycle

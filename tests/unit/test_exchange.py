@@ -165,6 +165,16 @@ class TestConnection:
         assert calls[0] == calls[-1] == ANSWER
         assert b"404" in calls[1]
 
+    async def test_becomes_no_websocket_before_all_is_answered(self, hub: Hub) -> None:
+        """Else two would write on it, and only the websocket would learn that the client has left."""
+        hub.may_answer.clear()
+        upgrade = b"GET /nowhere HTTP/1.1\r\nHost: hub\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+        assert await hub.hear(REQUEST + upgrade) == []
+        hub.may_answer.set()
+        calls = await hub.settled()
+        assert calls[0] == ANSWER
+        assert calls[1].startswith(b"HTTP/1.1 404 ")
+
     @pytest.mark.parametrize(
         "asked",
         [
