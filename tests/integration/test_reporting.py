@@ -61,6 +61,15 @@ class TestReport:
         assert (result.outcome, result.code) == (Outcome.REFUSED, Refusal.MESSAGE_ID_REUSED)
         assert result.registration is None
 
+    @pytest.mark.parametrize("shows", [True, False])
+    async def test_refuses_the_id_of_a_step_of_the_same_batch(self, world, shows):
+        first, other = (a_message(occurred_at=now() - 2 * HOUR) for _ in range(2))
+        await world.report(first, other)
+        step = {"message_id": uuid4(), "status": Status.OFFERED, "occurred_at": now()}
+        steps = [replace(one, **step) for one in (first, other)]
+        results = await world.services.status_messages.report(world.sis, steps, shows=shows)
+        assert [one.code for one in results] == [None, Refusal.MESSAGE_ID_REUSED]
+
     async def test_keeps_message_ids_of_senders_apart(self, world):
         message = a_message()
         await world.report(message)
@@ -309,6 +318,17 @@ class TestCorrect:
         assert await registrations.by_public_id(world.sis, key) is not None
         assert await registrations.by_public_id(world.os, key) is None
         assert await registrations.by_public_id(world.cambo, key) is None
+
+    @pytest.mark.parametrize("shows", [True, False])
+    async def test_annuls_until_another_status_comes(self, world, shows):
+        message = a_message()
+        await world.report(message)
+        annulled = await self._correct(world, message, CorrectionKind.ANNUL)
+        later = replace(message, message_id=uuid4(), status=Status.OFFERED, occurred_at=now())
+        (result,) = await world.services.status_messages.report(world.sis, [later], shows=shows)
+        assert (result.outcome, result.findings) == (Outcome.ACCEPTED, ())
+        key = annulled.registration.public_id
+        assert await world.services.registrations.by_public_id(world.cambo, key) is not None
 
     async def test_replaces_a_status_by_an_older_one(self, world):
         message = a_message(status=Status.ENROLLED, occurred_at=now() - HOUR)
