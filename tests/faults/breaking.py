@@ -39,8 +39,11 @@ async def stop_the_leader(trial: Trial) -> None:
 
 
 async def kill_postgresql(trial: Trial) -> None:
-    """Kill -9 of the postmaster."""
-    os.kill(postmaster(trial.hub), signal.SIGKILL)
+    """Kill -9 of the postmaster; its backends serve on until they notice."""
+    server = psutil.Process(postmaster(trial.hub))
+    backends = server.children(recursive=True)
+    server.kill()
+    await asyncio.to_thread(psutil.wait_procs, backends, 30)
 
 
 def postmaster(hub: LiveHub) -> int:
