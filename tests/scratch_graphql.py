@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator  # noqa: TC003 - Strawberry reads annotations
 from contextlib import asynccontextmanager, contextmanager
@@ -284,6 +285,16 @@ class Live:
     @property
     def ws(self) -> str:
         return f"ws://127.0.0.1:{self.port}/graphql"
+
+
+def wanting_events(query: str) -> bytes:
+    """Return a whole request for a stream of events."""
+    content = json.dumps({"query": query}).encode()
+    return (
+        b"POST /graphql HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer good\r\n"
+        b"Accept: text/event-stream\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (len(content), content)
+    )
 
 
 def at_work(name: str) -> int:

@@ -68,18 +68,6 @@ class PersonalNumber:
         return None
 
 
-def hmac_sha256(key: bytes) -> Keyed:
-    """Return HMAC-SHA256 by a key."""
-    begun = hmac.new(key, digestmod="sha256")  # half the work, done once
-
-    def finish(message: bytes) -> bytes:
-        copied = begun.copy()
-        copied.update(message)
-        return copied.digest()
-
-    return finish
-
-
 @dataclass(frozen=True, slots=True)
 class KeyChain:
     """The secret keys behind the pseudonyms, oldest first; see `SECURITY.md` for their file.
@@ -87,14 +75,14 @@ class KeyChain:
     A rotation adds a key: the new pseudonym is the HMAC of the old one, since the number is not kept.
     `digest_key`, `sealing_key` and `subject_key` are no keys of pseudonyms, and a rotation leaves them alone:
     digests have to match those of old messages, the secrets of webhooks have to be read again, and a data
-    subject has one id in all exported records. `keyed` returns HMAC-SHA256 by a key, of whichever library.
+    subject has one id in all exported records. `keyed` makes HMAC-SHA256 of a key, half done once.
     """
 
     pseudonym_keys: tuple[bytes, ...] = field(repr=False)
     digest_key: bytes = field(repr=False)
     sealing_key: bytes = field(repr=False)
     subject_key: bytes = field(repr=False)
-    keyed: Callable[[bytes], Keyed] = field(default=hmac_sha256, repr=False, compare=False)
+    keyed: Callable[[bytes], Keyed] = field(repr=False, compare=False)
     _keyed: tuple[Keyed, ...] = field(init=False, repr=False, compare=False)
     _keyed_digest: Keyed = field(init=False, repr=False, compare=False)
 

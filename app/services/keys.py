@@ -135,11 +135,11 @@ def load_pseudonym_keys(path: Path, *, create: bool) -> KeyChain:
         digest_key=digest,
         sealing_key=sealing,
         subject_key=subject,
-        keyed=quick_hmac_sha256,
+        keyed=hmac_sha256,
     )
 
 
-def quick_hmac_sha256(key: bytes) -> Keyed:
+def hmac_sha256(key: bytes) -> Keyed:
     """Return HMAC-SHA256 by a key; for a short message the standard library takes twice the time."""
     begun = HMAC(key, SHA256())
 

@@ -10,7 +10,8 @@ from uuid import uuid4
 from graphql_schema.errors import RequestFailedError
 from graphql_schema.execution.operations import Operations
 from graphql_schema.schema import schema
-from tests.factories.world import BRIN, PROGRAMME, World, a_personal_number
+from tests.factories.live_hub import a_message
+from tests.factories.world import BRIN, World, a_personal_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,20 +28,6 @@ FILLED_BY_THE_HUB = {
     "statistics_cell",
     "statistics_snapshot",
 }
-
-
-def a_message() -> dict[str, object]:
-    return {
-        "messageId": str(uuid4()),
-        "applicationId": uuid4().hex,
-        "personalNumber": a_personal_number(),
-        "brin": BRIN,
-        "programmeCode": PROGRAMME,
-        "learningPath": "BOL",
-        "schoolYear": 2026,
-        "status": "RECEIVED",
-        "occurredAt": "2026-09-01T12:00:00+02:00",
-    }
 
 
 def a_correction() -> dict[str, object]:

@@ -9,8 +9,9 @@ import pytest
 from graphql import GraphQLObjectType, get_named_type, is_list_type, is_non_null_type, is_required_argument
 
 from app.domain.access import Role, Scope
-from tests.contracts.root_fields import BUILT, FIELDS, a_correction, a_message, a_student, call, rows, run
+from tests.contracts.root_fields import BUILT, FIELDS, a_correction, a_student, call, rows, run
 from tests.factories import world as world_factory
+from tests.factories.live_hub import a_message
 from tests.factories.world import a_personal_number
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.transport.graphql_endpoint import Limits
-from tests.scratch_graphql import NUMBER, Live, a_principal, at_work, live
+from tests.scratch_graphql import NUMBER, Live, a_principal, at_work, live, wanting_events
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -44,16 +44,6 @@ async def client(hub: Live) -> AsyncIterator[httpx.AsyncClient]:
 
 def body(query: str, **members: object) -> bytes:
     return json.dumps({"query": query, **members}).encode()
-
-
-def wanting_events(query: str) -> bytes:
-    """Return a whole request for a stream of events."""
-    content = body(query)
-    return (
-        b"POST /graphql HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer good\r\n"
-        b"Accept: text/event-stream\r\nContent-Type: application/json\r\n"
-        b"Content-Length: %d\r\n\r\n%b" % (len(content), content)
-    )
 
 
 def code(response: httpx.Response) -> str:

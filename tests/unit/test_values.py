@@ -15,9 +15,10 @@ from app.domain.status_message import Finding, Outcome, Refusal, spelled
 from app.domain.value import value
 from app.persistence.parts import Part, write
 from app.services.candidates import examine
+from app.services.keys import hmac_sha256
 from tests.factories.world import a_message
 
-_KEYS = KeyChain((b"p" * 32,), b"d" * 32, b"s" * 32, b"i" * 32)
+_KEYS = KeyChain((b"p" * 32,), b"d" * 32, b"s" * 32, b"i" * 32, hmac_sha256)
 
 
 @value

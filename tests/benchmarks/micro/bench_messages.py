@@ -18,7 +18,7 @@ from app.domain.codes import StatusSource
 from app.domain.personal_number import KeyChain
 from app.domain.registration import Sender, judge
 from app.services.candidates import examine
-from app.services.keys import quick_hmac_sha256
+from app.services.keys import hmac_sha256
 from graphql_schema.execution.inputs import compile_input
 from graphql_schema.schema import schema
 from graphql_schema.status_messages.inputs import ReportStatusesInput
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from app.domain.status_message import StatusMessage
 
 _MESSAGES = 500
-_KEYS = KeyChain((b"p" * 32,), b"d" * 32, b"s" * 32, b"i" * 32, quick_hmac_sha256)
+_KEYS = KeyChain((b"p" * 32,), b"d" * 32, b"s" * 32, b"i" * 32, hmac_sha256)
 _TYPE: Any = schema._schema.type_map["ReportStatusesInput"]
 _DOCUMENT = "query ($input: ReportStatusesInput!) { viewer { __typename } }"
 
