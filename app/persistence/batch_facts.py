@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from app.persistence.packing import pack, pack_each, unpack
+from app.persistence.packing import pack, pack_each, unpack_unseen
 from app.persistence.status_messages import BatchContext, LoggedMessage, MessageKey, context_of, logged_of
 
 if TYPE_CHECKING:
@@ -25,19 +25,20 @@ select
   array(select organisation_id || ' ' || brin from mandate
         where organisation_id = any($1::bigint[])
         and valid_from <= $2 and (valid_to is null or valid_to >= $2)) as mandates,
-  array(select brin from institution where brin = any({unpack(3)})) as institutions,
-  array(select code from programme where code = any({unpack(4)})) as programmes,
+  array(select brin from institution where brin = any({unpack_unseen(3)})) as institutions,
+  array(select code from programme where code = any({unpack_unseen(4)})) as programmes,
   array(select code || ' ' || region from school where code = any($5::text[])) as regions,
   array(select (select s.id from student s where s.pseudonym = asked.pseudonym)
         from (select decode(written, 'hex') as pseudonym, position
-              from unnest({unpack(6)}) with ordinality as listed (written, position)) as asked
+              from unnest({unpack_unseen(6)}) with ordinality as listed (written, position)) as asked
         order by position) as students,
-  array(select asked.application_id from unnest({unpack(7)}) as asked (application_id)
+  array(select asked.application_id from unnest({unpack_unseen(7)}) as asked (application_id)
         where not exists (select from registration r where r.application_id = asked.application_id)
         ) as missing,
   (select json_agg(json_build_array(m.organisation_id, m.message_id, m.outcome, encode(m.digest, 'hex'),
                                      m.digest_version, m.findings, m.registration_id))
-   from unnest({unpack(8, "bigint")}, {unpack(9, "uuid")}) as asked (organisation_id, message_id)
+   from unnest({unpack_unseen(8, "bigint")}, {unpack_unseen(9, "uuid")})
+             as asked (organisation_id, message_id)
         join status_message m using (organisation_id, message_id)) as known
 """
 

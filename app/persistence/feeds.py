@@ -62,6 +62,8 @@ moved as (
 select count(*) from gone
 """
 
+# Entries are found in the order of an index, and what each is about by key, one after the other: `offset 0`
+# has it so, and what is `asked` keeps numbers and limit from the planner, so that the plan stays.
 _ENTRY = f"""
 select {COLUMNS},
        e.organisation_id, e.number, e.batch, e.numbered_at, s.kind, s.status, s.previous_status, s.source,
@@ -69,20 +71,39 @@ select {COLUMNS},
        r.student_id is not distinct from s.student_id as same_student,
        s.id is not null and (
          e.follow_id is null
-         or (f.ended_at is null and f.until >= $1
-             and ($2 or (s.learning_path <> 'VAVO' and r.learning_path <> 'VAVO')))
+         or (f.ended_at is null and f.until >= asked.today
+             and (asked.vavo or (s.learning_path <> 'VAVO' and r.learning_path <> 'VAVO')))
        ) as visible
-from feed_entry e
-left join status_event s on s.id = e.event_id
-left join registration r on r.id = s.registration_id
-left join follow f on f.id = e.follow_id
+from {{entries}}
+left join lateral (select * from status_event where id = e.event_id offset 0) s on true
+left join lateral (select * from registration where id = s.registration_id offset 0) r on true
+left join lateral (select * from follow where id = e.follow_id offset 0) f on true
+order by {{order}}
 """
-_PAGE = f"{_ENTRY} where e.organisation_id = $3 and e.number > $4 order by e.number limit $5"
-_AFTER = f"""
-{_ENTRY} where e.batch >= $3 and (e.batch, e.organisation_id, e.number) > ($3, $4, $5)
-  and e.organisation_id = any($6::bigint[])
-order by e.batch, e.organisation_id, e.number limit $7
-"""
+_PAGE = _ENTRY.format(
+    entries="""
+(select $1::date as today, $2::boolean as vavo, $3::bigint as organisation_id, $4::bigint as number,
+        $5::bigint as size offset 0) asked
+cross join lateral (
+  select * from feed_entry
+  where organisation_id = asked.organisation_id and number > asked.number
+  order by number limit asked.size
+) e""",
+    order="e.number",
+)
+_AFTER = _ENTRY.format(
+    entries="""
+(select $1::date as today, $2::boolean as vavo, $3::bigint as batch, $4::bigint as organisation_id,
+        $5::bigint as number, $6::bigint[] as receivers, $7::bigint as size offset 0) asked
+cross join lateral (
+  select * from feed_entry
+  where batch >= asked.batch
+    and (batch, organisation_id, number) > (asked.batch, asked.organisation_id, asked.number)
+    and organisation_id = any(asked.receivers)
+  order by batch, organisation_id, number limit asked.size
+) e""",
+    order="e.batch, e.organisation_id, e.number",
+)
 _LAST_NUMBERS = "select organisation_id, last_number from feed where organisation_id = any($1::bigint[])"
 _LAST_BATCH = "select coalesce(max(batch), 0) from feed_entry"
 

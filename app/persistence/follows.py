@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.domain.following import Follow
+from app.persistence.kept_plans import unseen
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -13,15 +14,15 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-_CLOSE_ENDED = """
+_CLOSE_ENDED = f"""
 update follow set ended_at = $4
-where organisation_id = $1 and ended_at is null and until < $5
-  and (student_id = any($2::bigint[]) or reference = any($3::text[]))
+where organisation_id = $1 and ended_at is null and until < {unseen(5, "date")}
+  and (student_id = any({unseen(2, "bigint[]")}) or reference = any({unseen(3, "text[]")}))
 """
-_OPEN = """
+_OPEN = f"""
 select id, student_id, reference, since, until from follow
 where organisation_id = $1 and ended_at is null
-  and (student_id = any($2::bigint[]) or reference = any($3::text[]))
+  and (student_id = any({unseen(2, "bigint[]")}) or reference = any({unseen(3, "text[]")}))
 """
 _ADD = """
 insert into follow (organisation_id, student_id, reference, region, since, until)
@@ -32,9 +33,9 @@ _EXTEND = """
 update follow f set until = e.until, region = coalesce(e.region, f.region)
 from unnest($1::bigint[], $2::date[], $3::text[]) as e (id, until, region) where f.id = e.id
 """
-_END = """
+_END = f"""
 update follow set ended_at = $3
-where organisation_id = $1 and reference = any($2::text[]) and ended_at is null and until >= $4
+where organisation_id = $1 and reference = any({unseen(2, "text[]")}) and ended_at is null and until >= $4
 returning reference
 """
 # $8 is the end of the day that is asked about; what had no effect and what is annulled does not count.

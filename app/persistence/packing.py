@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from app.persistence.kept_plans import unseen
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
@@ -39,5 +41,14 @@ def pack_moments(values: Iterable[datetime]) -> str:
 
 def unpack(parameter: int, kind: str = "text") -> str:
     """Return the SQL that makes an array of a packed column. No text in it may be empty."""
-    array = rf"string_to_array(${parameter}, E'\x1f', E'\x1e')"
+    return _taken_apart(f"${parameter}", kind)
+
+
+def unpack_unseen(parameter: int, kind: str = "text") -> str:
+    """Return the same for what looks rows up, so that its plan is kept."""
+    return _taken_apart(unseen(parameter, "text"), kind)
+
+
+def _taken_apart(packed: str, kind: str) -> str:
+    array = rf"string_to_array({packed}, E'\x1f', E'\x1e')"
     return array if kind == "text" else f"{array}::{kind}[]"

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from app.domain.codes import LearningPath, Status, StatusSource
 from app.domain.registration import Registration
-from app.persistence.packing import pack, pack_each, pack_moments, pack_nullable, unpack
+from app.persistence.kept_plans import unseen
+from app.persistence.packing import pack, pack_each, pack_moments, pack_nullable, unpack, unpack_unseen
 from app.persistence.parts import Part
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ returning application_id
 _DISCARD = "delete from registration where application_id = any($1::text[])"
 _LOCK = f"""
 select {COLUMNS} from registration r
-where r.application_id = any({unpack(1)})
+where r.application_id = any({unpack_unseen(1)})
 order by r.application_id collate "C"
 for update
 """
@@ -66,10 +67,11 @@ from unnest({unpack(1, "bigint")}, {unpack(2, "bigint")}, {unpack(3)}, {unpack(4
 where r.id = u.id
 )
 """
-_BY_ID = f"select {COLUMNS} from registration r where r.id = any($1::bigint[])"
+_BY_ID = f"select {COLUMNS} from registration r where r.id = any({unseen(1, 'bigint[]')})"
 _OF_STUDENTS = f"""
 select {COLUMNS} from registration r
-where r.student_id = any($1::bigint[]) and r.annulled_by is null and ($2 or r.learning_path <> 'VAVO')
+where r.student_id = any({unseen(1, "bigint[]")}) and r.annulled_by is null
+  and ($2 or r.learning_path <> 'VAVO')
 order by r.student_id, r.id
 """
 _REGIONS = "select code, region from school where code = any($1::text[])"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from app.domain.errors import UnavailableError
 from app.persistence.advisory_locks import AdvisoryLock
+from app.persistence.kept_plans import unseen
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -27,7 +28,7 @@ insert into student (pseudonym, key_version)
 select pseudonym, $2 from unnest($1::bytea[]) as pseudonym
 on conflict (pseudonym) do nothing
 """
-_SELECT = "select pseudonym, id from student where pseudonym = any($1::bytea[])"
+_SELECT = f"select pseudonym, id from student where pseudonym = any({unseen(1, 'bytea[]')})"
 _SHARE = "select pg_advisory_xact_lock_shared($1)"
 _EXCLUDE = "select pg_advisory_xact_lock($1)"
 _WRITTEN = "select version, fingerprint, completed_at from pseudonym_key order by version desc limit 1"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from app.domain.access import Role
 from app.domain.seen import SeenRegistration
 from app.domain.value import value
+from app.persistence.kept_plans import unseen
 from app.persistence.unread import without
 
 if TYPE_CHECKING:
@@ -56,44 +57,58 @@ join follow f on f.student_id = r.student_id and {_FOLLOW_OPEN}
 where {{keys}} and r.annulled_by is null and {_VAVO}""",
 }
 
-_FILTERS = "($4::smallint is null or r.school_year = $4) and ($5::text[] is null or r.status = any($5))"
-
-# $6 page size, $7 institutions in order, $8 and $9 the last key seen
+# What a page is asked with, the institutions in order and behind which key: where the planner does not look.
+_ASKED = """(
+  select $1::bigint as organisation_id, $2::date as today, $3::boolean as vavo, $4::smallint as school_year,
+         $5::text[] as statuses, $6::bigint as size, $7::text[] as brins, $8::text as text, $9::bigint as id
+  offset 0
+) asked"""
+_FILTERS = """(asked.school_year is null or r.school_year = asked.school_year)
+    and (asked.statuses is null or r.status = any(asked.statuses))"""
 _PAGE_OF_SENDER = f"""
 select {_SEEN}
-from unnest($7::text[]) as wanted (brin)
+from {_ASKED}
+cross join unnest(asked.brins) as wanted (brin)
 cross join lateral (
   select * from registration r
-  where r.brin = wanted.brin and r.id > case when wanted.brin = $8 then $9::bigint else 0 end
-    and $1 = any(r.reported_by) and {_NOT_ANNULLED} and {_FILTERS} and $3::boolean is not null
-  order by r.id limit $6
+  where r.brin = wanted.brin and r.id > case when wanted.brin = asked.text then asked.id else 0 end
+    and $1 = any(r.reported_by) and {_NOT_ANNULLED} and {_FILTERS}
+  order by r.id limit asked.size
 ) r
 where {_MANDATE.format(brin="wanted.brin")}
-order by r.brin, r.id limit $6
+order by r.brin, r.id limit {unseen(6, "bigint")}
 """
 _PAGE_OF_ALL = f"""
-select {_SEEN} from registration r
-where (r.brin, r.id) > ($8::text, $9::bigint) and ($7::text[] is null or r.brin = any($7))
-  and {_NOT_ANNULLED} and {_FILTERS} and $2::date is not null and $3::boolean is not null
-order by r.brin, r.id limit $6
-"""
-_PAGE_OF_FOLLOWER = f"""
-select {_SEEN_BY_FOLLOWER} from follow f
+select {_SEEN}
+from {_ASKED}
 cross join lateral (
   select * from registration r
-  where r.student_id = f.student_id and (f.reference > $8 or r.id > $9::bigint)
-    and ($7::text[] is null or r.brin = any($7)) and r.annulled_by is null and {_VAVO} and {_FILTERS}
+  where (r.brin, r.id) > (asked.text, asked.id) and (asked.brins is null or r.brin = any(asked.brins))
+    and {_NOT_ANNULLED} and {_FILTERS}
+  order by r.brin, r.id limit asked.size
+) r
+order by r.brin, r.id
+"""
+_PAGE_OF_FOLLOWER = f"""
+select {_SEEN_BY_FOLLOWER}
+from {_ASKED}
+join follow f on f.organisation_id = asked.organisation_id and f.reference >= asked.text
+cross join lateral (
+  select * from registration r
+  where r.student_id = f.student_id and (f.reference > asked.text or r.id > asked.id)
+    and (asked.brins is null or r.brin = any(asked.brins)) and r.annulled_by is null
+    and (asked.vavo or r.learning_path <> 'VAVO') and {_FILTERS}
   order by r.id
 ) r
-where {_FOLLOW_OPEN} and f.reference >= $8
-order by f.reference, r.id limit $6
+where f.ended_at is null and f.until >= asked.today
+order by f.reference, r.id limit {unseen(6, "bigint")}
 """
 # Of one institution, as nearly every page is. Only what is asked for stands in it: then one plan is as good
 # as a plan for each request, and PostgreSQL keeps it. To plan took longer than to read.
 _PAGE_OF_INSTITUTION = f"""
 select {_SEEN} from registration r
 where r.brin = $3 and r.id > $4 and {_NOT_ANNULLED} and {{right}} {{filters}}
-order by r.id limit $5
+order by r.id limit {unseen(5, "bigint")}
 """
 _RIGHT = {
     Role.SIS: f"$1 = any(r.reported_by) and {_MANDATE.format(brin='$3')}",
@@ -136,12 +151,12 @@ class VisibleRegistrations:
 
     async def by_public_ids(self, public_ids: Collection[UUID]) -> dict[UUID, SeenRegistration]:
         """Return those of these registrations that may be seen."""
-        found = await self._find("r.public_id = any($4::uuid[])", list(public_ids))
+        found = await self._find(f"r.public_id = any({unseen(4, 'uuid[]')})", list(public_ids))
         return {registration.public_id: registration for registration in found}
 
     async def by_application_ids(self, application_ids: Collection[str]) -> dict[str, SeenRegistration]:
         """Return those of these registrations that may be seen, of whatever institution."""
-        found = await self._find("r.application_id = any($4::text[])", list(application_ids))
+        found = await self._find(f"r.application_id = any({unseen(4, 'text[]')})", list(application_ids))
         return {registration.application_id: registration for registration in found}
 
     async def _find(self, keys: str, values: Sequence[object]) -> list[SeenRegistration]:

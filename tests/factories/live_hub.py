@@ -28,6 +28,8 @@ PROGRAM = Path(sys.executable).with_name("koppelpunt")
 PROJECT = Path(__file__).parents[2]
 _START_SECONDS = 120
 _STOP_SECONDS = 30
+# A connection for each request, as hubs come and go; one client, as each loads certificates for 40 ms.
+_HTTP = httpx.Client(timeout=30, limits=httpx.Limits(max_keepalive_connections=0))
 
 REPORT = """
 mutation Report($input: ReportStatusesInput!) {
@@ -95,6 +97,7 @@ class LiveClient:
     hub: LiveHub
     client_id: str
     key_file: Path
+    http: httpx.Client = _HTTP
     _token: tuple[float, str] = (0, "")
 
     def assertion(self, **changes: object) -> str:
@@ -102,7 +105,7 @@ class LiveClient:
         return signed({"alg": "ES256", "kid": "ec", "typ": "JWT"}, claims, ec_key())
 
     def new_token(self) -> str:
-        answered = httpx.post(f"{self.hub.url}/oauth/token", data=form(self.assertion()), timeout=20)
+        answered = self.http.post(f"{self.hub.url}/oauth/token", data=form(self.assertion()))
         assert answered.status_code == 200, answered.text
         body = answered.json()
         self._token = (time.time() + body["expires_in"] / 2, body["access_token"])
@@ -119,11 +122,10 @@ class LiveClient:
         return {"Authorization": f"Bearer {self.token}"}
 
     def post(self, query: str, variables: Mapping[str, object] | None = None) -> httpx.Response:
-        return httpx.post(
+        return self.http.post(
             f"{self.hub.url}/graphql",
             json={"query": query, "variables": variables or {}},
             headers={**self.headers, "Accept": "application/graphql-response+json"},
-            timeout=30,
         )
 
     def ask(self, query: str, variables: Mapping[str, object] | None = None) -> dict[str, Any]:
@@ -220,7 +222,7 @@ class LiveHub:
         deadline = time.monotonic() + _START_SECONDS
         while True:
             try:
-                if httpx.get(f"{self.url}/health/ready", timeout=5).status_code == 200:
+                if _HTTP.get(f"{self.url}/health/ready", timeout=5).status_code == 200:
                     return
             except httpx.TransportError:
                 pass
