@@ -3,12 +3,17 @@
 To take a connection from asyncpg's pool and to give it back makes two tasks, a timer and a lock, which cost
 about as much as a small statement. A connection that came back in order is kept here and handed to the next
 one. One on which something failed, or that is doubted, goes back to the pool, which knows what to do with it.
+
+None is used for much longer than an hour: PostgreSQL weighs the plans of a connection against what its first
+five executions took, which may have been when the tables were empty.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -20,6 +25,8 @@ if TYPE_CHECKING:
 
     Connection = PoolConnectionProxy[asyncpg.Record]
 
+_LIFE_SECONDS = 3600.0
+_CLOSE_SECONDS = 2.0
 _GRACE_SECONDS = 2.0  # for an answer that is there already, after a stop of this process for one
 
 
@@ -31,6 +38,8 @@ class Lender:
         self._free = size
         self._patience = patience
         self._grace = _GRACE_SECONDS
+        self._life = _LIFE_SECONDS
+        self._use_until: dict[Connection, float] = {}
         self._idle: list[Connection] = []
         self._lent: set[Connection] = set()
         self._doubted: set[Connection] = set()
@@ -56,6 +65,13 @@ class Lender:
         if self._closing or connection in self._doubted:
             await self.discard(connection)
             return
+        if monotonic() > self._use_until[connection]:
+            try:
+                with suppress(Exception):  # it ends in any case
+                    await connection.close(timeout=_CLOSE_SECONDS)
+            finally:
+                await self.discard(connection)
+            return
         self._lent.discard(connection)
         self._idle.append(connection)
         self._next()
@@ -67,7 +83,7 @@ class Lender:
             self._doubted.discard(connection)
             _end(connection)
         try:
-            await self._pool.release(connection)
+            await self._release(connection)
         finally:
             self._next()
 
@@ -96,12 +112,18 @@ class Lender:
             connection = self._idle.pop()
             if not _is_closed(connection):
                 return connection
-            await self._pool.release(connection)
-        return await self._pool.acquire(timeout=self._patience)
+            await self._release(connection)
+        connection = await self._pool.acquire(timeout=self._patience)
+        self._use_until[connection] = monotonic() + self._life
+        return connection
+
+    async def _release(self, connection: Connection) -> None:
+        self._use_until.pop(connection, None)
+        await self._pool.release(connection)
 
     async def _release_idle(self) -> None:
         while self._idle:
-            await self._pool.release(self._idle.pop())
+            await self._release(self._idle.pop())
 
     async def _wait(self) -> None:
         """Wait for one's turn: who gives a connection back leaves its place to the first who waits."""

@@ -10,6 +10,7 @@ import pytest
 from app.domain.errors import UnavailableError
 
 _PID = "select pg_backend_pid()"
+_OPEN = "select count(*) from pg_stat_activity where datname = current_database()"
 
 
 async def pid(database) -> int:
@@ -20,6 +21,22 @@ async def pid(database) -> int:
 class TestConnection:
     async def test_is_handed_to_the_next_one(self, database) -> None:
         assert await pid(database) == await pid(database)
+
+    async def test_is_a_new_one_after_a_while_and_no_old_one_stays_open(self, database) -> None:
+        database._lender._life = 0.1
+        used = []
+        for _ in range(5):
+            first = await pid(database)
+            assert await pid(database) == first
+            await asyncio.sleep(0.15)
+            assert await pid(database) == first  # the last time
+            used.append(first)
+        assert len(set(used)) == 5
+        assert not database._lender._use_until
+        async with asyncio.timeout(10), database.connection() as connection:
+            # PostgreSQL takes a moment to end them; the pool itself has one at hand.
+            while await connection.fetchval(_OPEN) > 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
 
     async def test_is_waited_for_in_turn(self, database) -> None:
         together = [asyncio.create_task(pid(database)) for _ in range(50)]
