@@ -133,16 +133,23 @@ class Stage:
             psutil.Process(hub.process.pid),
             psutil.Process(int(pid_file.read_text(encoding="utf-8").split()[0])),
         )
-        for client in (stage.sis, stage.concerned, stage.unconcerned, stage.institution):
-            client.http = httpx.Client(timeout=30)  # keeps its connection
+        for client in stage.clients:
+            client.http = httpx.Client(timeout=30)
         stage._message = a_message(personalNumber=a_personal_number(), brin=brins[0])
         stage.concerned.follow(stage.personal_number, "S-1")
         return stage
 
     def close(self) -> None:
         """Stop the hub, and let go of its database, which ends with the last who uses it."""
+        for client in self.clients:
+            client.http.close()
         self.hub.stop()
         self.server.stop()
+
+    @property
+    def clients(self) -> tuple[LiveClient, ...]:
+        """All that speak with the hub; each keeps its connection."""
+        return self.sis, self.concerned, self.unconcerned, self.institution
 
     @property
     def database_url(self) -> str:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from tests.factories.live_hub import LiveClient, LiveHub
 
+pytestmark = pytest.mark.slow
+
 HARMLESS = Attack("none", json.dumps({"query": VIEWER}).encode())
 _CPU_SECONDS = 0.1
 

@@ -29,4 +29,4 @@ class TestCrowd:
                 assert await asyncio.to_thread(stage.hub.wait) == 0
             print(f"ended after {time.monotonic() - told:.1f} s")  # noqa: T201
         finally:
-            stage.hub.stop()
+            stage.close()

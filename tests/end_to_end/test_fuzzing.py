@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from tests.factories.live_hub import LiveClient, LiveHub
 
+pytestmark = pytest.mark.slow
+
 SECONDS = float(os.environ.get("KOPPELPUNT_FUZZ_SECONDS", "20"))
 SDL = Path(__file__).parents[2] / "graphql_schema" / "schema.graphql"
 CODES = {error.code for error in errors.HubError.__subclasses__()}

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from app.simulation.credentials import Credentials
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 async def hub(

@@ -11,6 +11,8 @@ from app.persistence.visible_registrations import RegistrationFilter
 from tests.factories.grown import grow
 from tests.factories.world import BRIN, OTHER_BRIN, a_message, a_personal_number
 
+pytestmark = pytest.mark.slow
+
 SIZE = 40_000
 ROUNDS = 12  # PostgreSQL plans the first five anew, to compare
 _STATEMENTS = """

@@ -16,6 +16,8 @@ from tests.factories.world import BRIN, a_message
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+pytestmark = pytest.mark.slow
+
 # Figures are published only while nobody holds this lock. It is looked at, so that no limit for locks counts.
 _HELD = 4711
 _HOLD_UP = f"""
@@ -63,6 +65,7 @@ async def held_up(world) -> AsyncIterator[None]:
     async with world.hub.database.connection() as connection:
         await connection.execute(_HOLD_UP)
         async with connection.transaction():
+            await connection.execute("set local idle_in_transaction_session_timeout = 0")
             await connection.execute("select pg_advisory_xact_lock($1)", _HELD)
             yield
 
