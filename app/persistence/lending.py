@@ -4,8 +4,8 @@ To take a connection from asyncpg's pool and to give it back makes two tasks, a 
 about as much as a small statement. A connection that came back in order is kept here and handed to the next
 one. One on which something failed, or that is doubted, goes back to the pool, which knows what to do with it.
 
-None is used for much longer than an hour: PostgreSQL weighs the plans of a connection against what its first
-five executions took, which may have been when the tables were empty.
+One that comes back an hour after it was opened is closed: PostgreSQL weighs a plan that it could keep against
+its estimates for the first five executions on a connection, which may have been made when tables were empty.
 """
 
 from __future__ import annotations

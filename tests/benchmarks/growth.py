@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BRINS = tuple(f"{number:02d}AA" for number in range(60))
-_YEAR = 2026
 _ROUNDS = 12
 _MESSAGES = 10  # registrations of each institution that are reported about
 _CONNECTIONS = 20
@@ -152,7 +151,7 @@ class _Grown:
 
     def _look_up(self) -> None:
         number = self._chosen.randrange(2, self._size)
-        variables = {"brin": _BRINS[number % 60], "id": f"G-{number}"}
+        variables = {"brin": _BRINS[number % len(_BRINS)], "id": f"G-{number}"}
         assert self._stage.sis.ask(_ONE, variables)["registrationByApplicationId"], variables
 
     def _page(self) -> None:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 SIZE = 40_000
 ROUNDS = 12  # PostgreSQL plans the first five anew, to compare
 _STATEMENTS = """
-select regexp_replace(statement, '\\s+', ' ', 'g') as text, generic_plans as kept, custom_plans as made
+select regexp_replace(statement, '\\s+', ' ', 'g') as text, custom_plans as made
 from pg_prepared_statements where generic_plans + custom_plans >= $1 and statement !~ $2
 """
 _OF_A_JOB = "^\\s*with received as"  # counts what was delivered, a thousand messages at a time

@@ -26,7 +26,12 @@ if TYPE_CHECKING:
     from graphql_schema.execution.documents import Prepared
 
 # graphql-core leaves coroutines behind where a field fails beside them; those of plans have other names.
-pytestmark = pytest.mark.filterwarnings("ignore:coroutine '(GraphQLCoreConverter|Executor):RuntimeWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:coroutine '(GraphQLCoreConverter|Executor):RuntimeWarning",
+    # The same, where the collector comes by in a frame without `__import__`, in which nothing can warn.
+    "ignore:Exception ignored in. <coroutine object (GraphQLCoreConverter|Executor)"
+    ":pytest.PytestUnraisableExceptionWarning",
+)
 
 OPERATIONS = Operations(SCHEMA)
 _CORE = OPERATIONS._schema
