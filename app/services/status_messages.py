@@ -39,6 +39,7 @@ MESSAGES_AT_MOST = 1000
 CORRECTIONS_AT_MOST = 100
 _ATTEMPTS = 12
 _OUTCOME = attrgetter("outcome", "code")
+_PAUSE_SECONDS = 0.002
 _SMALL = 20  # submissions of up to so many messages share a transaction when they arrive together
 
 
@@ -77,7 +78,9 @@ class StatusMessageService:
         self._ring = ring
         self._quotas = quotas or Quotas()
         self._log = ProcessingLog(database, clock)
-        self._together: Together[_Submission, list[MessageResult]] = Together(self._record)
+        self._together: Together[_Submission, list[MessageResult]] = Together(
+            self._record, pause=_PAUSE_SECONDS
+        )
 
     async def report(
         self,

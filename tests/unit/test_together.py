@@ -61,3 +61,76 @@ class TestTogether:
         with pytest.raises(asyncio.CancelledError):
             await second
         assert await together.do(3) == 3
+
+    async def test_holds_up_nobody_while_a_piece_takes_long(self):
+        gate = asyncio.Event()
+
+        async def work(items):
+            if 0 in items:
+                await gate.wait()
+            return list(items)
+
+        together = Together(work, patience=0.01)
+        slow = asyncio.create_task(together.do(0))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            assert await asyncio.gather(*map(together.do, (1, 2))) == [1, 2]
+            assert await together.do(3) == 3
+        assert not slow.done()
+        gate.set()
+        assert await slow == 0
+
+    async def test_opens_no_more_lanes_than_it_may(self):
+        at_work: list[list[int]] = []
+
+        async def work(items):
+            at_work.append(list(items))
+            await gate.wait()
+            return list(items)
+
+        gate = asyncio.Event()
+        together = Together(work, lanes=3, patience=0.001)
+        waiting = []
+        for number in range(5):
+            waiting.append(asyncio.create_task(together.do(number)))
+            await asyncio.sleep(0.02)
+        assert at_work == [[0], [1], [2]]
+        gate.set()
+        assert await asyncio.gather(*waiting) == [0, 1, 2, 3, 4]
+
+    async def test_waits_for_its_lane_while_pieces_are_quick(self):
+        at_once, most = 0, 0
+
+        async def work(items):
+            nonlocal at_once, most
+            at_once += 1
+            most = max(most, at_once)
+            await asyncio.sleep(0.002)
+            at_once -= 1
+            return list(items)
+
+        together = Together(work, patience=0.5)
+        for _ in range(20):
+            waiting = [asyncio.create_task(together.do(number)) for number in range(3)]
+            await asyncio.sleep(0.001)
+            await asyncio.gather(together.do(3), *waiting)
+        assert most == 1
+
+    async def test_pauses_under_load_for_those_who_ask_again(self):
+        pieces: list[int] = []
+
+        async def work(items):
+            pieces.append(len(items))
+            await asyncio.sleep(0.001)
+            return list(items)
+
+        async def client(together):
+            for number in range(10):
+                assert await together.do(number) == number
+
+        await asyncio.gather(*[client(Together(work, pause=0.05))])
+        assert pieces == [1] * 10
+        pieces.clear()
+        together = Together(work, pause=0.05)
+        await asyncio.gather(*(client(together) for _ in range(12)))
+        assert pieces == [12] * 10
