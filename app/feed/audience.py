@@ -151,15 +151,17 @@ class Listener:
         """
         if self._waiting is None:
             return  # it reads, or sends, and looks by itself when it is done
-        outlet = self.outlet
-        while (ready := self._audience.find(self.wanted)) is not None:
-            if outlet is None or ready.at < earliest:
+        outlet, audience = self.outlet, self._audience
+        last = audience.last
+        while self.wanted <= last and outlet is not None:
+            ready = audience.find(self.wanted)
+            if ready is None or ready.at < earliest:
                 break
             frame = ready.frame(outlet)
             if frame is None or not outlet.line.write(frame):
                 break
             self.wanted += 1
-        if self._audience.last >= self.wanted:
+        if self.wanted <= last:
             self._wake()
 
     def _wake(self) -> None:

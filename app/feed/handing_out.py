@@ -42,26 +42,24 @@ class HandingOut:
             self._something.clear()
             news, self._news = self._news, {}
             for audience in news:
-                await self._serve_in_time(list(audience.listeners))
-            await _serve([self._late.popitem(last=False)[0] for _ in range(min(_AT_ONCE, len(self._late)))])
+                listeners = list(audience.listeners)
+                for start in range(0, len(listeners), _AT_ONCE):
+                    await self._serve(listeners[start : start + _AT_ONCE], puts_off=True)
+            count = min(_AT_ONCE, len(self._late))
+            await self._serve([self._late.popitem(last=False)[0] for _ in range(count)])
             if self._late:
                 self._something.set()
 
-    async def _serve_in_time(self, listeners: list[Listener]) -> None:
-        late = [one for one in listeners if one.outlet is not None and one.outlet.line.late]
-        if late:
-            self._late.update(dict.fromkeys(late))
-            listeners = [one for one in listeners if one not in self._late]
-        for start in range(0, len(listeners), _AT_ONCE):
-            await _serve(listeners[start : start + _AT_ONCE])
-
-
-async def _serve(listeners: Iterable[Listener]) -> None:
-    earliest = earliest_fresh()
-    for listener in listeners:
-        try:
-            listener.serve(earliest)
-        except Exception:
-            log.exception("handing_out_failed")
-            listener.poke()
-    await asyncio.sleep(0)
+    async def _serve(self, listeners: Iterable[Listener], *, puts_off: bool = False) -> None:
+        """Serve a step of them; those who are late are put off, or are not."""
+        earliest = earliest_fresh()
+        for listener in listeners:
+            if puts_off and (outlet := listener.outlet) is not None and outlet.line.late:
+                self._late[listener] = None
+                continue
+            try:
+                listener.serve(earliest)
+            except Exception:
+                log.exception("handing_out_failed")
+                listener.poke()
+        await asyncio.sleep(0)

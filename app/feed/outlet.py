@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
+from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -22,6 +23,15 @@ class Line(Protocol):
     def write(self, frame: bytes) -> bool:
         """Write at once, or return False: the client is behind, or the connection ends."""
         ...
+
+
+class Place:
+    """Stands for a key and a name that many outlets have: the same one for all, so that it is quickly found."""
+
+    __slots__ = ("__weakref__",)
+
+
+_PLACES: WeakValueDictionary[tuple[Hashable, Hashable], Place] = WeakValueDictionary()
 
 
 class Outlet(Generic[_Source]):
@@ -44,7 +54,7 @@ class Outlet(Generic[_Source]):
     ) -> None:
         self.line = line
         self.key = key
-        self.place = (key, name)
+        self.place = _PLACES.setdefault((key, name), Place())
         self._name = name
         self._frame = cast("Callable[[object], bytes]", frame)
         self._share = share

@@ -107,7 +107,7 @@ class HubProtocol(WebSocketsSansIOProtocol):
 
     def write(self, frame: bytes) -> bool:
         """Write a whole frame, unless the peer is behind or the connection about to end."""
-        if not self.writable.is_set() or self.close_sent or self.transport.is_closing():
+        if self.full_since is not None or self.close_sent or self.transport.is_closing():
             return False
         self.transport.write(frame)
         return True
