@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from enum import StrEnum
 from secrets import token_hex
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from app.telemetry import DOORBELL_FAILURES, log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from broadcaster import Broadcast
 
@@ -68,6 +68,7 @@ class Doorbell:
         self._origin = token_hex(8)
         self._rung = {bell: asyncio.Event() for bell in Bell}
         self._ears: list[tuple[Bell, Ear]] = []
+        self._kept: set[Bell] = set()
         self._to_pass_on: set[Bell] = set()
         self._something_to_pass_on = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -93,8 +94,21 @@ class Doorbell:
     def ring(self, bell: Bell) -> None:
         """Say that there is something new; never waits, never fails."""
         self._wake(bell)
-        self._to_pass_on.add(bell)
-        self._something_to_pass_on.set()
+        if bell not in self._kept:
+            self._to_pass_on.add(bell)
+            self._something_to_pass_on.set()
+
+    @contextmanager
+    def keeping(self, bell: Bell) -> Iterator[None]:
+        """Pass this bell's rings on to nobody meanwhile: who does what they ask for is in this process.
+
+        Where that has just moved to another process, its next look anyway finds what it was not told of.
+        """
+        self._kept.add(bell)
+        try:
+            yield
+        finally:
+            self._kept.discard(bell)
 
     def ear(self, bell: Bell) -> Ear:
         """Return an ear of one's own: two who `wait` for one bell would take its rings from each other."""

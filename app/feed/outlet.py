@@ -26,7 +26,7 @@ class Line(Protocol):
 
 
 class Place:
-    """Stands for a key and a name that many outlets have: the same one for all, so that it is quickly found."""
+    """Stands for a key and a name that many outlets have: one for all of them, told by its identity."""
 
     __slots__ = ("__weakref__",)
 

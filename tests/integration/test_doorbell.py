@@ -96,6 +96,21 @@ async def _rings_through(ringer, listener, seconds=15):
             heard = heard + 1 if await listener.wait(Bell.EVENTS, 0.3) else 0
 
 
+class TestKeeping:
+    async def test_rings_here_alone_and_everywhere_afterwards(self, database):
+        async with _bell(lambda: Broadcast(backend=PostgresBackend(database))) as (ringer, listener):
+            await _rings_through(ringer, listener)
+            while await ringer.wait(Bell.EVENTS, 0.3) or await listener.wait(Bell.EVENTS, 0.3):
+                pass  # until both have heard all that was said
+            with ringer.keeping(Bell.EVENTS):
+                ringer.ring(Bell.EVENTS)
+                assert await ringer.wait(Bell.EVENTS, 0)
+                ringer.ring(Bell.ENTRIES)
+                assert await listener.wait(Bell.ENTRIES, 5)
+                assert not await listener.wait(Bell.EVENTS, 0.3)
+            await _rings_through(ringer, listener)
+
+
 class _Redis:
     """A Redis that a test may kill and start again."""
 
