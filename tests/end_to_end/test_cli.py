@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from typer.testing import Result
 
+pytestmark = pytest.mark.slow
+
 DATA = PROJECT.parent / "shared" / "data"
 COMMANDS = [
     ["serve"], ["migrate"], ["export-schema"], ["client", "add"], ["client", "list"], ["client", "revoke"],
@@ -153,7 +155,6 @@ class TestClients:
     def test_that_do_not_exist_cannot_be_revoked(self, hub: LiveHub) -> None:
         assert "no such client" in refused(typed(hub, "client", "revoke", "hub-nobody"))
 
-    @pytest.mark.slow
     async def test_that_are_revoked_are_out_within_a_minute_open_connections_included(
         self, hub: LiveHub, join
     ) -> None:
@@ -241,7 +242,6 @@ class TestSettings:
 
 
 class TestEmbeddedServer:
-    @pytest.mark.slow
     @pytest.mark.timeout(240)
     async def test_is_said_to_be_used_and_keeps_its_data_over_restarts(self, tmp_path: Path) -> None:
         folder = tmp_path / "hub"

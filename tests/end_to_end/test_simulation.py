@@ -16,6 +16,8 @@ from tests.end_to_end.live import running
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 _SECONDS = 90
 
 
@@ -44,7 +46,6 @@ async def simulate(folder: Path, *options: str) -> tuple[int | None, str, str]:
 
 
 class TestSimulate:
-    @pytest.mark.slow
     @pytest.mark.timeout(300)
     async def test_proves_that_nothing_was_missed_whether_or_not_it_reaches_the_database(self, tmp_path):
         async with running("serve", tmp_path) as hub:

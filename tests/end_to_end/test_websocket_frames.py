@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from tests.factories.live_hub import LiveClient, LiveHub
 
+pytestmark = pytest.mark.slow
+
 _CPU_SECONDS = 0.1
 _MEMORY = 16 << 20  # bytes that a hub may grow by
 TEXT, BINARY, PING, CONTINUED = 1, 2, 9, 0

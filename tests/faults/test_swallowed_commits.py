@@ -14,6 +14,8 @@ from app.persistence.unit_of_work import unit_of_work
 from tests.factories.world import a_message
 from tests.faults.proxy import Proxy
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def proxy(database_url):

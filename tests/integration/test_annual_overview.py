@@ -21,6 +21,8 @@ from graphql_schema.schema import schema
 from tests.factories.sheets import cells
 from tests.factories.world import BRIN, FOREIGN_BRIN, OTHER_BRIN, a_message, a_personal_number
 
+pytestmark = pytest.mark.slow
+
 YEAR = 2025
 
 

@@ -159,6 +159,7 @@ order by m.organisation_id, r.application_id, m.outcome, m.findings, m.occurred_
 _SUBJECTS = "select student_ids from processing_record order by id desc limit $1"
 
 
+@pytest.mark.slow
 class TestJudgement:
     # `open_world` is not called: it makes the database a furnished one, with the callers that `World` knows.
     @pytest.mark.usefixtures("open_world")

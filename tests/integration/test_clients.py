@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from app.persistence.database import Database
 
+pytestmark = pytest.mark.slow
+
 _TODAY = today(datetime.now(UTC))
 _DAY = timedelta(days=1)
 _OTHER_OIN = "00000003271247460000"

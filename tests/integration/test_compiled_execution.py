@@ -29,7 +29,10 @@ from tests.factories.equality import answered, comparable
 from tests.factories.world import BRIN, OTHER_BRIN, a_message, a_personal_number
 
 # graphql-core leaves coroutines behind where a field fails beside them; those of plans have other names.
-pytestmark = pytest.mark.filterwarnings("ignore:coroutine '(GraphQLCoreConverter|Executor):RuntimeWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:coroutine '(GraphQLCoreConverter|Executor):RuntimeWarning"),
+]
 
 OPERATIONS = Operations(schema)
 _ROOT = re.compile(r"statusChanged(?!\d)(\([^)]*\))?")

@@ -12,6 +12,8 @@ from tests.benchmarks.statistics_cost import looked_at
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+pytestmark = pytest.mark.slow
+
 FEW, MANY = 1_000, 50_000
 GROWING = {"registration", "student", "status_event", "status_message", "follow", "statistics_cell"}
 

@@ -12,6 +12,8 @@ from app.persistence.unit_of_work import unit_of_work
 from tests.factories.brute_force import MEASURES, ROWS, cube
 from tests.factories.world import BRIN, OTHER_BRIN, a_message, a_personal_number, a_student
 
+pytestmark = pytest.mark.slow
+
 CELLS = f"select school_year, dimension, brin, category, {', '.join(MEASURES)} from statistics_cell"  # noqa: S608 - constants
 REMOVE = (
     "delete from follow where student_id = any($1::bigint[])",

@@ -34,6 +34,8 @@ from tests.factories.world import PROGRAMME, World, a_message
 if TYPE_CHECKING:
     from app.domain.status_message import StatusMessage
 
+pytestmark = pytest.mark.slow
+
 STEADY, SILENT, DROPPING, WEEKLY, ERRING, UNHEARD = "25LH", "25GV", "01AA", "01OE", "02OV", "00GT"
 BRINS = (STEADY, SILENT, DROPPING, WEEKLY, ERRING)
 FIRST, LAST = date(2026, 3, 2), date(2026, 5, 29)

@@ -14,6 +14,8 @@ from tests.factories.live_hub import free_port
 from tests.factories.world import a_message
 from tests.faults.proxy import Proxy
 
+pytestmark = pytest.mark.slow
+
 DOORBELLS = (
     "select count(pg_terminate_backend(pid)) from pg_stat_activity"
     " where application_name = 'koppelpunt doorbell' and datname = current_database()"

@@ -26,6 +26,8 @@ from app.persistence.embedded.programs import copy_programs, program_folder
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+pytestmark = pytest.mark.slow
+
 ROOT = os.geteuid() == 0
 PROJECT = Path(__file__).parents[2]
 CANARY = "999990342"

@@ -20,6 +20,8 @@ from app.services import exports
 from app.services.exports import ExportService
 from tests.factories.world import a_message, a_personal_number
 
+pytestmark = pytest.mark.slow
+
 ALL = ExportRequest(FollowedFilter(), ExportFormat.CSV)
 
 

@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 
     from app.persistence.database import Database
 
+pytestmark = pytest.mark.slow
+
 IDP = "https://idp.example"
 SUBJECT = "vendor-1"
 

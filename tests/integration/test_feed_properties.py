@@ -17,6 +17,8 @@ from app.settings import load_settings
 from tests.factories.feed_machine import APPLICATIONS, STUDENTS, Lab, machine_of
 from tests.factories.world import World
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def runner():
@@ -97,7 +99,6 @@ class TestDelivery:
         for _ in range(5):
             walk(machine(), source, 40)
 
-    @pytest.mark.slow
     @pytest.mark.timeout(900)
     def test_holds_its_promises_in_any_order_of_things(self, runner, lab):
         run_state_machine_as_test(

@@ -16,6 +16,8 @@ from app.domain.status_message import Correction, CorrectionKind
 from graphql_schema.schema import schema
 from tests.factories.world import BRIN, a_message, a_personal_number
 
+pytestmark = pytest.mark.slow
+
 DAY = date(2025, 10, 1)
 WITHOUT = FollowedFilter(2025, without_live_registration=True, on=DAY)
 WITH = FollowedFilter(2025, without_live_registration=False, on=DAY)

@@ -12,6 +12,8 @@ from tests.factories.outcomes import ROWS, Told, laid_out, past, present
 from tests.factories.school_year import Country, fill, put_institutions
 from tests.integration.test_cube import REMOVE
 
+pytestmark = pytest.mark.slow
+
 _STUDENTS = 500
 _EARLIER, _YEAR = 2025, 2026
 _COUNTS = "select * from statistics_history order by school_year, weeks, brin, live_of_student, status"

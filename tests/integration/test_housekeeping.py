@@ -12,6 +12,8 @@ from app.persistence.advisory_locks import AdvisoryLock
 from app.persistence.election import Candidacy
 from app.services.housekeeping import Housekeeping, Job
 
+pytestmark = pytest.mark.slow
+
 OFTEN = timedelta(milliseconds=5)
 
 

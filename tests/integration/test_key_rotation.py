@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from app.domain.personal_number import KeyChain
     from app.persistence.database import Database
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def key_files_of_its_own(tmp_path: Path) -> dict[str, Path]:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from app.domain.access import Principal
     from tests.factories.world import World
 
+pytestmark = pytest.mark.slow
+
 BY_ID = "query($id: ID!){registration(id: $id){id applicationId status reference}}"
 BY_APPLICATION_ID = (
     "query($brin: BRIN!, $id: ID!){registrationByApplicationId(brin: $brin, applicationId: $id){id status}}"

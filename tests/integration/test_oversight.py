@@ -19,6 +19,8 @@ from graphql_schema.schema import schema
 from tests.factories.certificates import authority
 from tests.factories.world import a_message, a_personal_number
 
+pytestmark = pytest.mark.slow
+
 RECEIVERS = """query ($first: Int! = 50, $after: String) { receivers(first: $first, after: $after) {
   nodes { organisation { oin name role } lastNumber at acknowledged acknowledgedAt behind behindSince }
   edges { cursor node { lastNumber } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }"""

@@ -25,6 +25,8 @@ from app.services.reconciliation import TooManyBelowPrefixError
 from graphql_schema.schema import schema
 from tests.factories.world import BRIN, FOREIGN_BRIN, OTHER_BRIN, a_message
 
+pytestmark = pytest.mark.slow
+
 WHOLE = Part(BRIN, 2026, "")
 # By its jobs and its logs, whenever it likes.
 WRITTEN_BY_THE_HUB = {

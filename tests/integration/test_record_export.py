@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from app.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 KEY = bytes(range(32))
 REGISTER = "https://register.example/activities/"
 _COLUMNS = (

@@ -25,6 +25,8 @@ from tests.factories.world import BRIN, FOREIGN_BRIN, World, a_message, a_person
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+pytestmark = pytest.mark.slow
+
 
 async def processings(world: World) -> list[asyncpg.Record]:
     async with world.hub.database.connection() as connection:

@@ -7,6 +7,7 @@ import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
     from tests.factories.served_hub import Door, Registered
+
+pytestmark = pytest.mark.slow
 
 TIMES = 1000
 

@@ -18,6 +18,8 @@ from app.services.restoring import ADVANCE, RestoreCheck
 from app.services.retention import RetentionService, Swept
 from tests.factories.world import a_message, a_personal_number
 
+pytestmark = pytest.mark.slow
+
 DAY = timedelta(days=1)
 OF_STUDENTS = ("student", "registration", "status_event", "follow")
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 _FORM = {"content-type": "application/x-www-form-urlencoded"}
 FOLLOW = "mutation($input: FollowStudentsInput!) { followStudents(input: $input) { feed { lastNumber } } }"
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from app.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 CALLER = f"00-{TRACE}-{PARENT}-00"
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from app.domain.access import Principal
     from tests.factories.world import World
 
+pytestmark = pytest.mark.slow
+
 FEED, VIEWER = "{feed{lastNumber}}", "{viewer{clientId}}"
 FEED_ID = sha256(FEED.encode()).hexdigest()
 

@@ -26,6 +26,8 @@ from tests.factories.world import BRIN, PROGRAMME, a_personal_number
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+pytestmark = pytest.mark.slow
+
 CLIENTS = Path(__file__).parents[2] / "docs" / "clients"
 
 

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from app.persistence.database import Database
     from app.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 _TODAY = today(datetime.now(UTC))
 _DEMANDED = VettingRule(demanded=True, penetration_test_days=100)
 

@@ -10,6 +10,8 @@ import pytest
 from app.feed.webhook_sender import WebhookSender
 from tests.factories.webhooks import SECOND, at_work
 
+pytestmark = pytest.mark.slow
+
 
 class DiesAfterSending(WebhookSender):
     """The process ends between the receiver's answer and the record of it."""

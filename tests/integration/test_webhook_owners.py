@@ -19,6 +19,8 @@ from tests.factories.receiver import HOST, answer, listening
 from tests.factories.webhooks import HOUR, LOCAL, MINUTE, PUBLIC, verified
 from tests.factories.world import a_message, a_personal_number
 
+pytestmark = pytest.mark.slow
+
 
 class TestPrivateAddress:
     @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ from tests.factories.receiver import BROKEN, HANG, HOST, TAKEN, answer, listenin
 from tests.factories.webhooks import DAY, HOUR, LOCAL, MINUTE, SECOND, at_work, verified
 from tests.factories.world import BRIN, a_message, a_personal_number
 
+pytestmark = pytest.mark.slow
+
 
 class TestNotification:
     async def test_is_signed_and_without_content(self, bench, receiver, followed):

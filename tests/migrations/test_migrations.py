@@ -21,6 +21,8 @@ from app.persistence.migrations import alembic_config, at_head, migrate
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = Path(__file__).parents[2] / "alembic"
 REVISIONS = [
     script.revision

@@ -16,6 +16,8 @@ from tests.attack.linear import Reader
 from tests.attack.plays import BRINS, THRESHOLD, a_country, naive, published, subtracted
 from tests.factories.cells import CREATED, a_row, year_of
 
+pytestmark = pytest.mark.slow
+
 _ROWS = st.lists(
     st.tuples(
         st.integers(0, 12),

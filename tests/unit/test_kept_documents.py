@@ -9,6 +9,8 @@ import pytest
 from graphql_schema.execution.documents import Documents
 from graphql_schema.schema import schema
 
+pytestmark = pytest.mark.slow
+
 SMALL = """query($brin: BRIN!, $id: ID!) {
   registrationByApplicationId(brin: $brin, applicationId: $id) { status } }"""
 PAGE = """query($brin: BRIN!, $after: String) { registrations(brin: $brin, first: 50, after: $after) {
