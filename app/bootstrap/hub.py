@@ -166,11 +166,12 @@ class Hub:
                     Job("counts", _NOW_AND_THEN, partial(forget_old_counts, database, clock)),
                     Job("deliveries", timedelta(minutes=15), deliveries_of_senders.refresh),
                     Job("feed-expiry", _NOW_AND_THEN, expiry.expire),
-                    Job("retention", _FOUR_TIMES_A_DAY, retention.sweep),
+                    Job("retention", _FOUR_TIMES_A_DAY, retention.sweep, remembered=True),
                     Job(
                         "record-removal",
                         _FOUR_TIMES_A_DAY,
                         record_removal_of(settings, database, clock).remove,
+                        remembered=True,
                     ),
                     Job("running-out", timedelta(days=1), vetting.warn),
                     *record_export_jobs(settings, database, chain, stack),

@@ -15,6 +15,7 @@ from app.persistence.delivery_counts import DeliveryCounts
 from app.persistence.events import Events
 from app.persistence.export_links import ExportLinks
 from app.persistence.feeds import Feeds
+from app.persistence.finished_jobs import FinishedJobs
 from app.persistence.follows import Follows
 from app.persistence.foreign_subjects import ForeignSubjects
 from app.persistence.message_log import MessageLog
@@ -76,6 +77,7 @@ class UnitOfWork:
     export_links = _Repository(ExportLinks)
     facts = _Repository(Facts)
     feeds = _Repository(Feeds)
+    finished_jobs = _Repository(FinishedJobs)
     follows = _Repository(Follows)
     foreign_subjects = _Repository(ForeignSubjects)
     message_log = _Repository(MessageLog)

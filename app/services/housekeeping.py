@@ -13,6 +13,7 @@ from app.persistence.advisory_locks import AdvisoryLock
 from app.persistence.database import UNAVAILABLE
 from app.persistence.election import Candidacy
 from app.persistence.retry import CONTENTION
+from app.persistence.unit_of_work import reading
 from app.telemetry import HOUSEKEEPING_JOBS, HOUSEKEEPING_LEADS, log
 
 if TYPE_CHECKING:
@@ -32,13 +33,15 @@ _AGAIN_SOON = timedelta(seconds=10)
 class Job:
     """Something to do each time that `every` has passed, and whenever a process has been elected.
 
-    So it comes more often than that, and for a moment two processes may be at it: a leader that lost its
-    connection ends its jobs when it notices. It looks for itself what is due, and works in small bites.
+    So it comes more often than that, unless it is `remembered`: then an election does not begin it anew.
+    For a moment two processes may be at it: a leader that lost its connection ends its jobs when it notices.
+    It looks for itself what is due, and works in small bites.
     """
 
     name: str
     every: timedelta
     work: Callable[[], Awaitable[object]]
+    remembered: bool = False
 
 
 class Housekeeping:
@@ -87,6 +90,8 @@ class Housekeeping:
                     await task
 
     async def _keep_doing(self, job: Job) -> None:
+        if job.remembered:
+            await asyncio.sleep((await self._until_due(job)).total_seconds())
         while True:
             pause = job.every
             try:
@@ -100,4 +105,24 @@ class Housekeeping:
                 log.exception("job_failed", job=job.name)
             else:
                 HOUSEKEEPING_JOBS.labels(job.name, "done").inc()
+                if job.remembered:
+                    await self._note(job)
             await asyncio.sleep(pause.total_seconds())
+
+    # That a job is remembered spares work and is no more: where it fails, the job is done once too often.
+
+    async def _until_due(self, job: Job) -> timedelta:
+        since = None
+        try:
+            async with reading(self._database) as unit:
+                since = await unit.finished_jobs.since(job.name)
+        except Exception as error:  # noqa: BLE001 - see above
+            log.warning("job_not_remembered", job=job.name, error=type(error).__name__)
+        return timedelta() if since is None else max(timedelta(), job.every - since)
+
+    async def _note(self, job: Job) -> None:
+        try:
+            async with reading(self._database) as unit:
+                await unit.finished_jobs.note(job.name)
+        except Exception as error:  # noqa: BLE001 - see above
+            log.warning("job_not_remembered", job=job.name, error=type(error).__name__)

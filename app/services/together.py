@@ -60,25 +60,27 @@ class Together(Generic[Item, Result]):
         future: asyncio.Future[Result] = loop.create_future()
         self._waiting.append((item, future))
         if self._busy == 0:
-            self._open()
+            self._open(loop.time())
         elif self._alarm is None and self._busy < self._lanes:
-            self._alarm = loop.call_later(self._patience, self._look)
+            self._look()
         return await future
 
     def _look(self) -> None:
-        """Open a lane for those who wait, unless a piece has begun lately."""
+        """Open a lane for those who wait, or look again later where a piece has begun lately."""
         self._alarm = None
         if not self._waiting or self._busy >= self._lanes:
             return
         loop = asyncio.get_running_loop()
-        rest = self._began_at + self._patience - loop.time()
+        now = loop.time()
+        rest = self._began_at + self._patience - now
         if rest > 0:
             self._alarm = loop.call_later(rest, self._look)
         else:
-            self._open()
+            self._open(now)
 
-    def _open(self) -> None:
+    def _open(self, now: float) -> None:
         self._busy += 1
+        self._began_at = now
         self._start(self._drain())
 
     def _start(self, work: Awaitable[None]) -> None:
@@ -92,7 +94,7 @@ class Together(Generic[Item, Result]):
                 self._began_at = asyncio.get_running_loop().time()
                 count = min(len(self._waiting), self._at_most)
                 await self._finish([self._waiting.popleft() for _ in range(count)])
-                if self._pause and count >= _MANY:
+                if self._pause and count >= _MANY and len(self._waiting) < self._at_most:
                     await asyncio.sleep(self._pause)
         finally:
             self._busy -= 1

@@ -7,7 +7,6 @@ ends by itself: so the first connection that is told tells the application.
 from __future__ import annotations
 
 import asyncio
-import socket
 from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -16,6 +15,7 @@ from app.transport.client_certificate import CERTIFICATE, ShownCertificate, show
 from app.transport.exchange import WHOLE, Exchange
 from app.transport.graphql_endpoint.line import LINE
 from app.transport.surroundings import PATH
+from app.transport.unsent import keep_unsent_small
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 _RAW_PATH = PATH.encode()
-_UNSENT = 32_768  # bytes
 END_STREAMS = "end_streams"  # the name under which the application leaves the way to do so in its state
 
 
@@ -38,9 +37,8 @@ class HubHttpProtocol(HttpToolsProtocol):
     _is_free = True  # nothing was being answered when the request began
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take the connection, which may become a websocket, and the certificate that was shown on it."""
+        """Take the connection, and the certificate that was shown on it."""
         super().connection_made(transport)
-        _keep_unsent_small(transport)
         self._certificate = shown_on(transport)
 
     def on_message_begin(self) -> None:
@@ -88,8 +86,10 @@ class HubHttpProtocol(HttpToolsProtocol):
 
     def _should_upgrade(self) -> bool:
         # A websocket takes the connection over: what is being answered would write into it, and a stream of
-        # events would never be told that its client has left.
-        return self._is_free and super()._should_upgrade()
+        # events would never be told that its client has left. Nor would the websocket be told that buffers
+        # are full, where they hold an answer that nobody reads.
+        is_read = not self.transport.get_write_buffer_size()
+        return self._is_free and is_read and super()._should_upgrade()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._at_work = cycle
@@ -117,6 +117,10 @@ class HubHttpProtocol(HttpToolsProtocol):
         self.transport.write(frame)
         return True
 
+    def keep_little(self) -> None:
+        """Let little wait for a client that does not read."""
+        keep_unsent_small(self.transport)
+
     def abort(self) -> None:
         """Cut the connection without a word."""
         self.transport.abort()
@@ -135,17 +139,6 @@ class HubHttpProtocol(HttpToolsProtocol):
         """Let the application end its streams, then end as uvicorn does."""
         end_streams(self.app)
         super().shutdown()
-
-
-def _keep_unsent_small(transport: asyncio.BaseTransport) -> None:
-    """Let the kernel take little that it cannot send: of who does not read, it would keep megabytes.
-
-    What is on its way to the client is not counted (TCP_NOTSENT_LOWAT, tcp(7)), so whoever reads is served as
-    fast as before, however far away.
-    """
-    connection = transport.get_extra_info("socket")
-    if connection is not None and connection.family in {socket.AF_INET, socket.AF_INET6}:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
 
 
 def end_streams(app: object) -> bool:

@@ -16,6 +16,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from app.transport.client_certificate import CERTIFICATE, shown_on
 from app.transport.graphql_endpoint.line import LINE
 from app.transport.http_protocol import end_streams
+from app.transport.unsent import keep_unsent_small
 
 if TYPE_CHECKING:
     import asyncio
@@ -45,10 +46,11 @@ class HubProtocol(WebSocketsSansIOProtocol):
     _counted_since = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the connection with a small write buffer: what is behind is better kept in the feed."""
+        """Take the connection with small buffers: what is behind is better kept in the feed."""
         self.logger = _QUIET
         super().connection_made(transport)
         self.transport.set_write_buffer_limits(high=_WRITE_BUFFER)
+        self.keep_little()
         self.conn.available_extensions = []
 
     def data_received(self, data: bytes) -> None:
@@ -111,6 +113,10 @@ class HubProtocol(WebSocketsSansIOProtocol):
             return False
         self.transport.write(frame)
         return True
+
+    def keep_little(self) -> None:
+        """Let little wait for a client that does not read."""
+        keep_unsent_small(self.transport)
 
     def pause_writing(self) -> None:
         """Note since when the peer takes no more."""

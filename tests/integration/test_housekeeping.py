@@ -25,7 +25,7 @@ class Work:
         self.failing = {}
         self._more = asyncio.Condition()
 
-    def job(self, name, every=OFTEN):
+    def job(self, name, every=OFTEN, *, remembered=False):
         async def work():
             async with self._more:
                 self.done[name] += 1
@@ -33,7 +33,7 @@ class Work:
             if name in self.failing:
                 raise self.failing[name]
 
-        return Job(name, every, work)
+        return Job(name, every, work, remembered=remembered)
 
     async def times(self, name, more):
         """Wait until a job was done so many times more."""
@@ -129,3 +129,57 @@ class TestCandidacy:
             async with asyncio.timeout(10):
                 while not await other.try_to_lead():  # noqa: ASYNC110 - the lock rings no bell
                     await asyncio.sleep(0.05)
+
+
+async def noted(database):
+    """Wait until a job is known to have been done."""
+    async with asyncio.timeout(20), database.connection() as connection:
+        while not await connection.fetchval("select count(*) from finished_job"):  # noqa: ASYNC110 - a table
+            await asyncio.sleep(0.01)
+
+
+class TestRememberedJob:
+    async def test_is_not_begun_anew_by_each_who_is_elected(self, database, work):
+        day = timedelta(days=1)
+        slow, other, often = work.job("slow", day, remembered=True), work.job("other", day), work.job("often")
+        for _ in range(3):
+            async with at_work(database, slow, other, often):
+                await work.times("other", 1)
+                await work.times("often", 10)
+                await noted(database)
+        assert work.done["slow"] == 1
+
+    async def test_is_begun_when_its_time_has_come(self, database, work):
+        slow = work.job("slow", timedelta(hours=1), remembered=True)
+        async with at_work(database, slow):
+            await work.times("slow", 1)
+            await noted(database)
+        async with database.connection() as connection:
+            await connection.execute("update finished_job set at = at - interval '59 minutes 59 seconds'")
+        async with at_work(database, slow):
+            await work.times("slow", 1)
+
+    async def test_is_done_also_where_nothing_is_remembered(self, database, work):
+        async with database.connection() as connection:
+            await connection.execute("drop table finished_job")
+        async with at_work(database, work.job("slow", timedelta(seconds=0.2), remembered=True)):
+            await work.times("slow", 2)
+
+    async def test_that_failed_is_tried_again(self, database, work):
+        slow = work.job("slow", timedelta(days=1), remembered=True)
+        work.failing["slow"] = RuntimeError("unforeseen")
+        async with at_work(database, slow):
+            await work.times("slow", 1)
+        del work.failing["slow"]
+        async with at_work(database, slow):
+            await work.times("slow", 1)
+
+    async def test_is_begun_at_once_where_the_clock_has_gone_back(self, database, work):
+        slow = work.job("slow", timedelta(days=1), remembered=True)
+        async with at_work(database, slow):
+            await work.times("slow", 1)
+            await noted(database)
+        async with database.connection() as connection:
+            await connection.execute("update finished_job set at = at + interval '1 year'")
+        async with at_work(database, slow):
+            await work.times("slow", 1)

@@ -41,6 +41,9 @@ class _Connection:
         self.frames.append(frame)
         return True
 
+    def keep_little(self) -> None:
+        raise NotImplementedError
+
     def abort(self) -> None:
         raise NotImplementedError
 

@@ -91,12 +91,34 @@ class TestTogether:
         gate = asyncio.Event()
         together = Together(work, lanes=3, patience=0.001)
         waiting = []
-        for number in range(5):
-            waiting.append(asyncio.create_task(together.do(number)))
-            await asyncio.sleep(0.02)
+        async with asyncio.timeout(10):
+            for number in range(3):
+                waiting.append(asyncio.create_task(together.do(number)))
+                while len(at_work) <= number:  # noqa: ASYNC110 - a list
+                    await asyncio.sleep(0.001)
+        waiting += [asyncio.create_task(together.do(number)) for number in (3, 4)]
+        await asyncio.sleep(0.02)
         assert at_work == [[0], [1], [2]]
         gate.set()
         assert await asyncio.gather(*waiting) == [0, 1, 2, 3, 4]
+
+    async def test_opens_a_lane_at_once_where_the_others_have_been_at_work_for_long(self):
+        gate = asyncio.Event()
+
+        async def work(items):
+            if 0 in items:
+                await gate.wait()
+            return list(items)
+
+        together = Together(work, patience=0.3)
+        slow = asyncio.create_task(together.do(0))
+        await asyncio.sleep(0.35)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        assert await together.do(1) == 1
+        assert loop.time() - began < 0.25
+        gate.set()
+        assert await slow == 0
 
     async def test_waits_for_its_lane_while_pieces_are_quick(self):
         at_once, most = 0, 0
@@ -116,7 +138,8 @@ class TestTogether:
             await asyncio.gather(together.do(3), *waiting)
         assert most == 1
 
-    async def test_pauses_under_load_for_those_who_ask_again(self):
+    @pytest.mark.parametrize("pause", [0, 0.3])
+    async def test_pauses_under_load_for_those_who_ask_again(self, pause):
         pieces: list[int] = []
 
         async def work(items):
@@ -124,13 +147,23 @@ class TestTogether:
             await asyncio.sleep(0.001)
             return list(items)
 
-        async def client(together):
+        async def client(together, thinks):
+            for number in range(4):
+                assert await together.do(number) == number
+                await asyncio.sleep(thinks)
+
+        together = Together(work, pause=pause, patience=10)
+        await asyncio.gather(*(client(together, number / 500) for number in range(12)))
+        if pause:
+            assert pieces == [12] * 4
+        else:
+            assert len(pieces) > 4
+
+    async def test_pauses_for_nobody_who_is_alone(self):
+        async def work(items):
+            return list(items)
+
+        together = Together(work, pause=60)
+        async with asyncio.timeout(5):
             for number in range(10):
                 assert await together.do(number) == number
-
-        await asyncio.gather(*[client(Together(work, pause=0.05))])
-        assert pieces == [1] * 10
-        pieces.clear()
-        together = Together(work, pause=0.05)
-        await asyncio.gather(*(client(together) for _ in range(12)))
-        assert pieces == [12] * 10

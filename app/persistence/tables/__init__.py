@@ -12,6 +12,7 @@ from app.persistence.tables.export_link import ExportLinkRow
 from app.persistence.tables.feed import FeedEntryRow, FeedRow, PendingEventRow
 from app.persistence.tables.follow import FollowRow
 from app.persistence.tables.foreign_subject import ForeignSubjectRow
+from app.persistence.tables.job import FinishedJobRow
 from app.persistence.tables.organisation import (
     ClientAssertionRow,
     ClientCertificateRow,
@@ -54,6 +55,7 @@ __all__ = [
     "ExportLinkRow",
     "FeedEntryRow",
     "FeedRow",
+    "FinishedJobRow",
     "FollowRow",
     "ForeignSubjectRow",
     "InstitutionRow",

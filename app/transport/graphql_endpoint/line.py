@@ -19,6 +19,10 @@ class SocketLine(Protocol):
         """Write at once, or return False: the client is behind, or the connection ends."""
         ...
 
+    def keep_little(self) -> None:
+        """Let little wait for a client that does not read, since changes are going to be pushed."""
+        ...
+
     def abort(self) -> None:
         """Cut the connection without a word."""
         ...

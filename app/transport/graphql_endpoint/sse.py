@@ -67,6 +67,7 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until the operation ends, the client leaves, or its right to listen does."""
         line: SocketLine = scope["extensions"][LINE]
+        line.keep_little()
         tasks: list[asyncio.Task[None]] = []
         expiry = asyncio.get_running_loop().call_later(
             min(self._principal.expires_at - time.time(), 10_000_000), self.end, _EXPIRED
