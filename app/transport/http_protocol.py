@@ -87,9 +87,8 @@ class HubHttpProtocol(HttpToolsProtocol):
     def _should_upgrade(self) -> bool:
         # A websocket takes the connection over: what is being answered would write into it, and a stream of
         # events would never be told that its client has left. Nor would the websocket be told that buffers
-        # are full, where they hold an answer that nobody reads.
-        is_read = not self.transport.get_write_buffer_size()
-        return self._is_free and is_read and super()._should_upgrade()
+        # are full, where they are already: of an answer that the client does not read.
+        return self._is_free and not self.flow.write_paused and super()._should_upgrade()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._at_work = cycle

@@ -49,6 +49,8 @@ class HubProtocol(WebSocketsSansIOProtocol):
         """Take the connection with small buffers: what is behind is better kept in the feed."""
         self.logger = _QUIET
         super().connection_made(transport)
+        # uvicorn does so, too, but later: then nobody would be told if this limit is passed already.
+        self.transport.set_protocol(self)
         self.transport.set_write_buffer_limits(high=_WRITE_BUFFER)
         self.keep_little()
         self.conn.available_extensions = []

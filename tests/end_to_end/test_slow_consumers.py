@@ -27,6 +27,15 @@ SILENT = 999
 ROUNDS = 200
 ATTEMPTS = 4
 BURST = 800  # changes that come at once: some 350 KiB for each connection
+UPGRADE = (
+    b"GET /graphql HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n"
+)
+WHOLE = (
+    "changes { number recordedAt registration { id applicationId status statusSince institution { name } } }"
+)
+KERNEL = Path("/proc/sys/net/ipv4/tcp_wmem")
 MOST_KEPT = 160  # KiB for each connection that does not read, in the process and in the kernel
 
 
@@ -81,17 +90,19 @@ async def burst(fast: Any, sis: LiveClient, number: str) -> None:
         before, used = used, seconds_used(sis.hub)
 
 
-async def silent_peer(client: LiveClient, token: str) -> asyncio.StreamWriter:
-    """Open a raw socket that asks for everything and then never reads again; it takes little unread."""
+async def narrow(hub: LiveHub) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Open a connection whose end takes little that is not read."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", client.hub.port))
-    reader, writer = await asyncio.open_connection(sock=connection, limit=2**16)
-    key = "GET /graphql HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    key += "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-    key += "Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n"
-    writer.write(key.encode())
+    await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", hub.port))
+    return await asyncio.open_connection(sock=connection, limit=2**16)
+
+
+async def silent_peer(client: LiveClient, token: str) -> asyncio.StreamWriter:
+    """Open a raw socket that asks for everything and then never reads again."""
+    reader, writer = await narrow(client.hub)
+    writer.write(UPGRADE)
     await reader.readuntil(b"\r\n\r\n")
     writer.write(frame({"type": "connection_init", "payload": {"authorization": f"Bearer {token}"}}))
     await reader.readexactly(4)
@@ -182,3 +193,43 @@ class TestSlowConsumers:
         for writer in silent:
             writer.transport.abort()
         await fast.close()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not KERNEL.exists() or int(KERNEL.read_text().split()[2]) > 4 << 20,
+    reason="the kernel takes more than may be asked for",
+)
+class TestAnAnswerThatIsNotRead:
+    async def test_is_followed_by_no_websocket(
+        self, own_hub: LiveHub, join: Callable[..., Awaitable[LiveClient]]
+    ) -> None:
+        """The hub would not learn that this one's buffers are full, and take for it whatever comes."""
+        await asyncio.to_thread(own_hub.start)
+        sis = await join(own_hub, Role.SIS, "25LH")
+        receiver = await join(own_hub, Role.OS)
+        number = a_personal_number()
+        receiver.follow(number, "S-1")
+        sis.report(*(a_message(personalNumber=number) for _ in range(1000)))
+        while len(receiver.changes()) < 1000:  # noqa: ASYNC110 - it is asked for
+            await asyncio.sleep(0.1)
+        # Two answers of as much as may be asked for at once are more than the kernel takes.
+        pages = (f"page{count}: statusChanges(after: 0, first: 1000) {{ {WHOLE} }}" for count in range(6))
+        asking = json.dumps({"query": f"{{ {' '.join(pages)} }}"}).encode()
+        head = f"POST /graphql HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {receiver.token}\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(asking)}\r\n\r\n"
+        reader, writer = await narrow(own_hub)
+        cast("asyncio.Transport", writer.transport).pause_reading()
+        for _ in range(2):
+            writer.write(head.encode() + asking)
+            await asyncio.sleep(2)  # until it is answered, and nothing of it read
+        writer.write(UPGRADE)
+        await asyncio.sleep(1)
+        cast("asyncio.Transport", writer.transport).resume_reading()
+        for _ in range(2):
+            answer = await reader.readuntil(b"\r\n\r\n")
+            size = int(answer.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            assert size > 1_500_000
+            await reader.readexactly(size)
+        assert b" 405 " in await reader.readuntil(b"\r\n")
+        writer.close()

@@ -29,10 +29,6 @@ class Recorder(asyncio.Transport):
         super().__init__()
         self.calls: list[bytes] = []
         self.reads = True
-        self.unsent = 0
-
-    def get_write_buffer_size(self) -> int:
-        return self.unsent
 
     def write(self, data: Any) -> None:
         self.calls.append(bytes(data))
@@ -182,9 +178,11 @@ class TestConnection:
     async def test_becomes_no_websocket_before_all_is_read(self, hub: Hub) -> None:
         """Else that its buffers are full is what it would never be told."""
         assert await hub.hear(REQUEST) == [ANSWER]
-        hub.transport.unsent = 1
+        hub.protocol.pause_writing()
         upgrade = b"GET /nowhere HTTP/1.1\r\nHost: hub\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-        calls = await hub.hear(upgrade)
+        assert await hub.hear(upgrade) == []
+        hub.protocol.resume_writing()
+        calls = await hub.settled()
         assert calls[0].startswith(b"HTTP/1.1 404 ")
 
     @pytest.mark.parametrize(
