@@ -39,8 +39,8 @@ MESSAGES_AT_MOST = 1000
 CORRECTIONS_AT_MOST = 100
 _ATTEMPTS = 12
 _OUTCOME = attrgetter("outcome", "code")
-_PAUSE_SECONDS = 0.002
 _SMALL = 20  # submissions of up to so many messages share a transaction when they arrive together
+_PAUSE_SECONDS = 0.002  # after a transaction of many, before the next
 
 
 class _DryRunError(Exception):

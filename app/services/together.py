@@ -61,7 +61,7 @@ class Together(Generic[Item, Result]):
         self._waiting.append((item, future))
         if self._busy == 0:
             self._open(loop.time())
-        elif self._alarm is None and self._busy < self._lanes:
+        elif self._alarm is None:
             self._look()
         return await future
 

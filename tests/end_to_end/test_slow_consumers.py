@@ -1,4 +1,4 @@
-"""A thousand connections of which all but one never read, beside one that does."""
+"""Clients that do not read: a thousand beside one that does, and one that does not read its answer."""
 
 from __future__ import annotations
 

@@ -7,6 +7,17 @@ import pytest
 from app.services.together import Together
 
 
+def held_up_by(gate):
+    """Return work that waits at a gate with item 0, and does all else at once."""
+
+    async def work(items):
+        if 0 in items:
+            await gate.wait()
+        return list(items)
+
+    return work
+
+
 class TestTogether:
     async def test_does_at_once_what_waits_for_nobody(self):
         done: list[list[int]] = []
@@ -64,13 +75,7 @@ class TestTogether:
 
     async def test_holds_up_nobody_while_a_piece_takes_long(self):
         gate = asyncio.Event()
-
-        async def work(items):
-            if 0 in items:
-                await gate.wait()
-            return list(items)
-
-        together = Together(work, patience=0.01)
+        together = Together(held_up_by(gate), patience=0.01)
         slow = asyncio.create_task(together.do(0))
         await asyncio.sleep(0)
         async with asyncio.timeout(5):
@@ -104,19 +109,13 @@ class TestTogether:
 
     async def test_opens_a_lane_at_once_where_the_others_have_been_at_work_for_long(self):
         gate = asyncio.Event()
-
-        async def work(items):
-            if 0 in items:
-                await gate.wait()
-            return list(items)
-
-        together = Together(work, patience=0.3)
+        together = Together(held_up_by(gate), patience=0.3)
         slow = asyncio.create_task(together.do(0))
         await asyncio.sleep(0.35)
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        assert await together.do(1) == 1
-        assert loop.time() - began < 0.25
+        quick = asyncio.create_task(together.do(1))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert quick.done(), "without another look in 0.3 s"
         gate.set()
         assert await slow == 0
 
@@ -131,7 +130,7 @@ class TestTogether:
             at_once -= 1
             return list(items)
 
-        together = Together(work, patience=0.5)
+        together = Together(work, patience=10)
         for _ in range(20):
             waiting = [asyncio.create_task(together.do(number)) for number in range(3)]
             await asyncio.sleep(0.001)
