@@ -23,6 +23,7 @@ ROOTS = ("Query", "Mutation", "Subscription")
 FILLED_BY_THE_HUB = {
     "completeness",
     "delivery_progress",
+    "finished_job",
     "security_record",
     "sender_delivery",
     "statistics_cell",

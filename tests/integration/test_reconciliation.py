@@ -30,8 +30,9 @@ pytestmark = pytest.mark.slow
 WHOLE = Part(BRIN, 2026, "")
 # By its jobs and its logs, whenever it likes.
 WRITTEN_BY_THE_HUB = {
-    "completeness", "delivery_day", "delivery_progress", "delivery_refusal", "processing_record",
-    "rate_bucket", "sender_delivery", "statistics_cell", "statistics_snapshot", "statistics_table",
+    "completeness", "delivery_day", "delivery_progress", "delivery_refusal", "finished_job",
+    "processing_record", "rate_bucket", "sender_delivery", "statistics_cell", "statistics_snapshot",
+    "statistics_table",
 }  # fmt: skip
 ODD_IDS = ["A-1", r"back\slash", r"\x41", "it's", '"quoted"', "ünïcödé", "全角", "a b", "%_", "A-1 "]
 
